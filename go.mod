@@ -1,0 +1,3 @@
+module github.com/grapnel-hooks/grapnel
+
+go 1.26
