@@ -66,6 +66,8 @@ type Registry interface {
 	// EventHooks returns every event hook that is not deleted, oldest first,
 	// with its Hold, and the revision they make up together.
 	EventHooks(ctx context.Context) ([]hook.EventHook, int64, error)
+	// HookIDs returns the id of every hook there ever was, by number.
+	HookIDs(ctx context.Context) (map[int64]string, error)
 	// CreateEventHook keeps a hook and sets its Number and Revision.
 	// guard, called with the hooks there are, may refuse: its error is
 	// returned as it is.
@@ -74,7 +76,8 @@ type Registry interface {
 	// revision. change sees the state that it replaces, also when two callers
 	// race. When it stops or starts being deliverable (Blocked), its Hold
 	// clock follows as of now. ErrNotFound.
-	UpdateEventHook(ctx context.Context, id string, now time.Time, change func(*hook.EventHook) error) (hook.EventHook, error)
+	// change may refuse because of the others there are.
+	UpdateEventHook(ctx context.Context, id string, now time.Time, change func(h *hook.EventHook, others []hook.EventHook) error) (hook.EventHook, error)
 	// DeleteEventHook deletes a hook when guard lets it. What still waits for
 	// it is cancelled with hook.ReasonHookDeleted, at once for every reader.
 	// ErrNotFound.
@@ -97,7 +100,7 @@ type Event struct {
 	// FilterErrors are the hooks whose filter could not judge it.
 	FilterErrors []FilterError
 	// Duplicate is set by Commit when the source had sent this uuid before.
-	// Seq is then that of the first copy, 0 when only its dedupe key is left.
+	// Seq is then that of the first copy, which retention may have removed.
 	Duplicate bool
 }
 
