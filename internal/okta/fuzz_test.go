@@ -142,3 +142,21 @@ func checkFields(t *testing.T, e Event) {
 		t.Fatalf("got %q %q, want %q %q", e.UUID, e.EventType, uuid, eventType)
 	}
 }
+
+// FuzzParseCatalogue: whatever the file holds, it is read or refused, and a type
+// that was read is found under its name.
+func FuzzParseCatalogue(f *testing.F) {
+	f.Add("# a comment\na.b\tpho\tc\tt,u\td\ts\tx,y\n")
+	f.Add("a\ti\t\t\t\t\t")
+	f.Fuzz(func(t *testing.T, tsv string) {
+		c, err := parseCatalogue(tsv)
+		if err != nil {
+			return
+		}
+		for e := range c.All() {
+			if _, ok := c.Lookup(e.Name); !ok || e.Name == "" || e.Visibility == "" {
+				t.Fatalf("%+v", e)
+			}
+		}
+	})
+}
