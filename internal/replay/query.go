@@ -59,7 +59,7 @@ func (r *Replayer) ByQuery(ctx context.Context, q Query) (Result, error) {
 	if q.Expression != "" {
 		judge, err := r.Compile(q.Expression)
 		if err != nil {
-			return Result{}, &InvalidError{"select.expression", err.Error()}
+			return Result{}, &Invalid{"select.expression", err.Error()}
 		}
 		run.judge = judge
 	}
@@ -77,15 +77,15 @@ func (r *Replayer) ByQuery(ctx context.Context, q Query) (Result, error) {
 func (q *Query) check() error {
 	switch {
 	case q.From != FromEvents && q.From != FromDeliveries:
-		return &InvalidError{"select.from", `must be "events" or "deliveries"`}
+		return &Invalid{"select.from", `must be "events" or "deliveries"`}
 	case q.From == FromEvents && len(q.States) > 0:
-		return &InvalidError{"select.state", `events have no state; select from "deliveries"`}
+		return &Invalid{"select.state", `events have no state; select from "deliveries"`}
 	case q.From == FromEvents && q.Hook != 0 && q.Hook != q.To:
-		return &InvalidError{"select.hook", `events belong to no event hook; select from "deliveries", or leave it out`}
+		return &Invalid{"select.hook", `events belong to no event hook; select from "deliveries", or leave it out`}
 	case q.To == 0:
-		return &InvalidError{"to", "name the event hook that is to get the events"}
+		return &Invalid{"to", "name the event hook that is to get the events"}
 	case !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until):
-		return &InvalidError{"select.until", "must be later than select.since"}
+		return &Invalid{"select.until", "must be later than select.since"}
 	}
 	return nil
 }

@@ -45,18 +45,18 @@ type Replayer struct{ Options }
 // New returns a Replayer.
 func New(o Options) *Replayer { return &Replayer{o} }
 
-// InvalidError is a request that makes no sense as it is.
-type InvalidError struct {
+// Invalid is a request that makes no sense as it is.
+type Invalid struct {
 	Field  string // of the request, like "select.expression"
 	Detail string // what to change
 }
 
-func (e *InvalidError) Error() string { return e.Field + ": " + e.Detail }
+func (e *Invalid) Error() string { return e.Field + ": " + e.Detail }
 
-// ConflictError is a request that the present state of things does not allow.
-type ConflictError struct{ Detail string }
+// Conflict is a request that the present state of things does not allow.
+type Conflict struct{ Detail string }
 
-func (e *ConflictError) Error() string { return e.Detail }
+func (e *Conflict) Error() string { return e.Detail }
 
 // target returns the hook that deliveries are to be made for.
 func (r *Replayer) target(ctx context.Context, number int64) (*hook.EventHook, error) {
@@ -70,9 +70,9 @@ func (r *Replayer) target(ctx context.Context, number int64) (*hook.EventHook, e
 			continue
 		}
 		if !h.Owed() {
-			return nil, &ConflictError{fmt.Sprintf("event hook %s was never verified, so nothing is kept for it; verify it first", h.ID)}
+			return nil, &Conflict{fmt.Sprintf("event hook %s was never verified, so nothing is kept for it; verify it first", h.ID)}
 		}
 		return h, nil
 	}
-	return nil, &ConflictError{"the event hook is deleted; choose another one with \"to\" of POST /v1/replays"}
+	return nil, &Conflict{"the event hook is deleted; choose another one with \"to\" of POST /v1/replays"}
 }

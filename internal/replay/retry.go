@@ -13,7 +13,7 @@ import (
 
 // Retry sends one delivery again. One that waits is made due now and returned;
 // for one that has ended a new delivery is made and returned, and created is
-// true. One that is being sent is a *ConflictError: its outcome is not known
+// true. One that is being sent is a *Conflict: its outcome is not known
 // yet. store.ErrNotFound when there is no such delivery, or no event any more.
 func (r *Replayer) Retry(ctx context.Context, key hook.Key) (d hook.Delivery, created bool, err error) {
 	now := time.Now()
@@ -27,7 +27,7 @@ func (r *Replayer) Retry(ctx context.Context, key hook.Key) (d hook.Delivery, cr
 	case d.State == hook.Waiting:
 		err = r.dueNow(ctx, key, now)
 	default:
-		err = &ConflictError{"the delivery is being sent at this moment; look at it again for the outcome"}
+		err = &Conflict{"the delivery is being sent at this moment; look at it again for the outcome"}
 	}
 	if err != nil {
 		return hook.Delivery{}, false, err
@@ -40,7 +40,7 @@ func (r *Replayer) Retry(ctx context.Context, key hook.Key) (d hook.Delivery, cr
 func (r *Replayer) dueNow(ctx context.Context, key hook.Key, now time.Time) error {
 	changed, err := r.Store.Retry(ctx, key, now)
 	if err == nil && !changed {
-		return &ConflictError{"the delivery has just left the state waiting; look at it again"}
+		return &Conflict{"the delivery has just left the state waiting; look at it again"}
 	}
 	return err
 }
