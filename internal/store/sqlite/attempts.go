@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+)
+
+// appendAttempt adds an attempt to a delivery's log: its start in µs since
+// 1970, its duration in µs, its status, and its reason.
+func appendAttempt(log []byte, a hook.Attempt) []byte {
+	log = binary.AppendVarint(log, a.At.UnixMicro())
+	log = binary.AppendUvarint(log, uint64(max(0, a.Duration.Microseconds())))
+	log = binary.AppendUvarint(log, uint64(a.Status))
+	log = binary.AppendUvarint(log, uint64(len(a.Reason)))
+	return append(log, a.Reason...)
+}
+
+func parseAttempts(log []byte) []hook.Attempt {
+	var attempts []hook.Attempt
+	c := cutter{b: log}
+	for len(c.b) > 0 && !c.bad {
+		attempts = append(attempts, hook.Attempt{
+			At:       time.UnixMicro(c.varint()).UTC(),
+			Duration: time.Duration(c.uvarint()) * time.Microsecond,
+			Status:   int(c.uvarint()),
+			Reason:   hook.Reason(c.text()),
+		})
+	}
+	return attempts
+}
+
+// logAttempt adds an attempt to a log and keeps it within bounds: the first
+// few and the last of the others stay.
+func logAttempt(log []byte, a hook.Attempt) []byte {
+	log = appendAttempt(log, a)
+	attempts := parseAttempts(log)
+	if len(attempts) <= hook.MaxAttemptsKept {
+		return log
+	}
+	attempts = slices.Delete(attempts, hook.FirstAttemptsKept, hook.FirstAttemptsKept+len(attempts)-hook.MaxAttemptsKept)
+	log = log[:0]
+	for _, kept := range attempts {
+		log = appendAttempt(log, kept)
+	}
+	return log
+}
+
+// encodeResponse keeps as much of a response as its delivery's state allows.
+func encodeResponse(r *hook.Response, state hook.State) ([]byte, error) {
+	if r == nil || state == hook.Delivered {
+		return nil, nil
+	}
+	kept := *r
+	limit := hook.MaxWaitingBody
+	if state == hook.Dead {
+		limit = hook.MaxDeadBody
+	}
+	kept.Body = kept.Body[:min(len(kept.Body), limit)]
+	raw, err := json.Marshal(kept)
+	if err != nil || len(raw) < 512 {
+		return raw, err
+	}
+	return compressor.EncodeAll(raw, nil), nil
+}
+
+func decodeResponse(b []byte) (*hook.Response, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	if b[0] != '{' {
+		raw, err := decompressor.DecodeAll(b, nil)
+		if err != nil {
+			return nil, err
+		}
+		b = raw
+	}
+	var r hook.Response
+	err := json.Unmarshal(b, &r)
+	return &r, err
+}

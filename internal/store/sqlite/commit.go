@@ -1,0 +1,165 @@
+package sqlite
+
+import (
+	"context"
+	"maps"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// Commit keeps a group; see store.Intake.
+func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error) {
+	var claims []store.Claim
+	err := s.write(true, 8+len(g.Events)/8, func(conn *sqlite.Conn) (func(), error) {
+		if g.Revision != s.revision {
+			return nil, store.ErrRevision
+		}
+		w := groupWriter{conn: conn, group: g, block: block{id: s.nextBlock}}
+		if err := w.events(); err != nil {
+			return nil, err
+		}
+		if err := w.rejected(); err != nil {
+			return nil, err
+		}
+		for number, add := range g.Counts {
+			w.tally.source(number, add)
+		}
+		then, err := s.save(conn, w.tally)
+		if err != nil {
+			return nil, err
+		}
+		return func() {
+			then()
+			s.nextBlock = w.block.id
+			claims = s.grant(w.claims, g)
+		}, nil
+	})
+	return claims, err
+}
+
+// grant leases fresh deliveries to whoever committed them.
+func (s *Store) grant(claims []store.Claim, g *store.Group) []store.Claim {
+	until := g.Received.Add(g.LeaseFor)
+	for i := range claims {
+		s.epoch++
+		claims[i].Epoch, claims[i].Until = s.epoch, until
+		s.leases[claims[i].Key] = lease{epoch: s.epoch, until: until}
+	}
+	return claims
+}
+
+// groupWriter writes one group in one transaction.
+type groupWriter struct {
+	conn   *sqlite.Conn
+	group  *store.Group
+	block  block
+	owed   map[int64]uint64 // of the block being filled, by hook
+	claims []store.Claim
+	tally  tally
+}
+
+func (w *groupWriter) events() error {
+	w.owed = make(map[int64]uint64)
+	for _, e := range w.group.Events {
+		if w.block.full(len(e.JSON)) {
+			if err := w.closeBlock(); err != nil {
+				return err
+			}
+		}
+		next := hook.MakeSeq(w.block.id, len(w.block.events))
+		before, err := remember(w.conn, seenEntry{source: e.Source, seq: next, uuid: e.UUID})
+		if err != nil {
+			return err
+		}
+		e.Received = w.group.Received
+		e.Duplicate = before != 0
+		if e.Duplicate {
+			e.Seq = before
+			w.tally.source(e.Source, hook.SourceCount{Duplicates: 1})
+			continue
+		}
+		w.tally.source(e.Source, hook.SourceCount{Received: 1})
+		w.block.add(&e.Event)
+		w.owe(e)
+		if err := w.filterErrors(e); err != nil {
+			return err
+		}
+	}
+	return w.closeBlock()
+}
+
+// owe notes the deliveries of an event that has just joined the block.
+func (w *groupWriter) owe(e *store.Event) {
+	for _, number := range e.Hooks {
+		w.owed[number] |= 1 << e.Seq.Slot()
+		if w.group.Lease == nil || !w.group.Lease(number, e) {
+			continue
+		}
+		w.claims = append(w.claims, store.Claim{
+			Key:     hook.Key{Hook: number, Seq: e.Seq},
+			Event:   &e.Event,
+			Created: w.group.Received,
+		})
+	}
+}
+
+func (w *groupWriter) filterErrors(e *store.Event) error {
+	for _, failure := range e.FilterErrors {
+		w.tally.hook(failure.Hook, hook.HookCount{FilterErrors: 1})
+		stmt := w.conn.Prep("INSERT INTO filter_errors (seq, hook, detail) VALUES (?, ?, ?)")
+		stmt.BindInt64(1, int64(e.Seq))
+		stmt.BindInt64(2, failure.Hook)
+		stmt.BindText(3, failure.Detail)
+		if err := run(stmt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closeBlock writes the block, if it holds anything, and begins the next.
+func (w *groupWriter) closeBlock() error {
+	if len(w.block.events) == 0 {
+		return nil
+	}
+	if err := w.block.insert(w.conn, w.group.Received, w.group.Revision); err != nil {
+		return err
+	}
+	for number, matched := range w.owed {
+		row := owedRow{block: w.block.id, hook: number, created: w.group.Received, matched: matched, open: matched}
+		if err := row.insert(w.conn); err != nil {
+			return err
+		}
+		w.tally.hook(number, hook.HookCount{Matched: int64(row.count())})
+	}
+	clear(w.owed)
+	w.block = block{id: w.block.id + 1}
+	return nil
+}
+
+func (w *groupWriter) rejected() error {
+	for _, r := range w.group.Rejected {
+		stmt := w.conn.Prep("INSERT INTO rejected (source, received, reason, detail, size, raw) VALUES (?, ?, ?, ?, ?, ?)")
+		stmt.BindInt64(1, r.Source)
+		stmt.BindInt64(2, micros(w.group.Received))
+		stmt.BindText(3, string(r.Reason))
+		stmt.BindText(4, r.Detail)
+		stmt.BindInt64(5, int64(len(r.Raw)))
+		stmt.BindBytes(6, compressor.EncodeAll(r.Raw, nil))
+		if err := run(stmt); err != nil {
+			return err
+		}
+		r.ID, r.Received, r.Size = w.conn.LastInsertRowID(), w.group.Received, len(r.Raw)
+		w.tally.source(r.Source, hook.SourceCount{Rejected: 1})
+	}
+	return nil
+}
+
+// Count adds to the counters; see store.Intake.
+func (s *Store) Count(_ context.Context, counts map[int64]hook.SourceCount) error {
+	return s.write(false, 1, func(conn *sqlite.Conn) (func(), error) {
+		return s.save(conn, tally{sources: maps.Clone(counts)})
+	})
+}

@@ -1,0 +1,333 @@
+package sqlite
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// viewer reads deliveries in one snapshot. What it needs of the store's memory
+// it takes before, so that a delivery is never shown in two states at once.
+type viewer struct {
+	conn    *sqlite.Conn
+	leases  map[hook.Key]lease
+	deleted map[int64]bool
+	now     time.Time
+	blocks  map[int64][]hook.Event
+	replays map[int64]*hook.Key // what a replay's deliveries send again, less the Seq
+}
+
+func (s *Store) view(ctx context.Context, now time.Time, do func(*viewer) error) error {
+	s.mu.Lock()
+	v := &viewer{
+		leases:  make(map[hook.Key]lease, len(s.leases)),
+		deleted: make(map[int64]bool, len(s.deleted)),
+		now:     now,
+		blocks:  make(map[int64][]hook.Event),
+		replays: make(map[int64]*hook.Key),
+	}
+	for key, l := range s.leases {
+		v.leases[key] = l
+	}
+	for number := range s.deleted {
+		v.deleted[number] = true
+	}
+	s.mu.Unlock()
+	return s.read(ctx, func(conn *sqlite.Conn) error {
+		v.conn = conn
+		return do(v)
+	})
+}
+
+// Deliveries lists deliveries; see store.Reader. The order is that of
+// (block, hook, replay, slot), all descending.
+func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery, now time.Time) (found []hook.Delivery, next *hook.Key, err error) {
+	err = s.view(ctx, now, func(v *viewer) error {
+		if slices.Equal(q.States, []hook.State{hook.Dead}) {
+			found, next, err = v.listDead(q)
+		} else {
+			found, next, err = v.list(q)
+		}
+		return err
+	})
+	return found, next, err
+}
+
+// list walks everything that was ever owed.
+func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.Key, err error) {
+	stmt := v.conn.Prep("SELECT " + owedColumns + ` FROM owed
+		WHERE (block, hook, replay) <= (?1, ?2, ?3) AND block >= ?4 AND (?5 = 0 OR hook = ?5)
+		ORDER BY block DESC, hook DESC, replay DESC LIMIT ?6`)
+	from := hook.Key{Hook: math.MaxInt64, Seq: math.MaxInt64, Replay: math.MaxInt64}
+	if q.Before != nil {
+		from = *q.Before
+	}
+	first, last := from.Seq.Block(), int64(0)
+	if q.Event != 0 {
+		first, last = min(first, q.Event.Block()), q.Event.Block()
+	}
+	if first != from.Seq.Block() {
+		from.Hook, from.Replay = math.MaxInt64, math.MaxInt64
+	}
+	stmt.BindInt64(1, first)
+	stmt.BindInt64(2, from.Hook)
+	stmt.BindInt64(3, from.Replay)
+	stmt.BindInt64(4, last)
+	stmt.BindInt64(5, q.Hook)
+	stmt.BindInt64(6, maxScan)
+	scanned := 0
+	var rows []owedRow
+	if err := each(stmt, func() error { rows = append(rows, scanOwed(stmt)); return nil }); err != nil {
+		return nil, nil, err
+	}
+	for i := range rows {
+		row := &rows[i]
+		scanned++
+		key := row.key(0)
+		next = &key
+		if row.created.Before(q.Since) && row.replay == 0 {
+			continue
+		}
+		list, err := v.ofRow(row, q)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, d := range list {
+			if q.Before != nil && row.block == q.Before.Seq.Block() && row.hook == q.Before.Hook && row.replay == q.Before.Replay && d.Seq >= q.Before.Seq {
+				continue
+			}
+			if found = append(found, d); len(found) == q.Limit {
+				return found, &d.Key, nil
+			}
+		}
+	}
+	if scanned < maxScan {
+		next = nil
+	}
+	return found, next, nil
+}
+
+// ofRow returns the deliveries of one owed row that are wanted, newest event first.
+func (v *viewer) ofRow(row *owedRow, q store.DeliveryQuery) ([]hook.Delivery, error) {
+	events, err := v.block(row.block)
+	if err != nil {
+		return nil, err
+	}
+	delivered := row.delivered()
+	var own map[hook.Seq]hook.Delivery
+	var list []hook.Delivery
+	for slot := hook.BlockSlots - 1; slot >= 0; slot-- {
+		bit := uint64(1) << slot
+		if row.matched&bit == 0 || slot >= len(events) {
+			continue
+		}
+		d := hook.Delivery{Key: row.key(slot), Created: row.created, Due: row.created}
+		if a, ok := delivered[slot]; ok {
+			d.State, d.AttemptCount, d.Attempts = hook.Delivered, 1, []hook.Attempt{a}
+		} else if row.open&bit == 0 {
+			if own == nil {
+				if own, err = v.ownRows(row); err != nil {
+					return nil, err
+				}
+			}
+			found, ok := own[d.Seq]
+			if !ok {
+				return nil, errCorrupt
+			}
+			d = found
+		}
+		if err := v.finish(&d, &events[slot]); err != nil {
+			return nil, err
+		}
+		if v.wants(&d, q) {
+			list = append(list, d)
+		}
+	}
+	return list, nil
+}
+
+// finish adds what only the snapshot's surroundings tell.
+func (v *viewer) finish(d *hook.Delivery, e *hook.Event) error {
+	d.UUID, d.Type, d.Source = e.UUID, e.Type, e.Source
+	if d.State == hook.Waiting {
+		if l, held := v.leases[d.Key]; held && l.until.After(v.now) {
+			d.State, d.Reason = hook.Sending, ""
+		} else if v.deleted[d.Hook] {
+			d.State, d.Reason = hook.Cancelled, hook.ReasonHookDeleted
+		}
+	}
+	if d.State != hook.Waiting {
+		d.Due = time.Time{}
+	}
+	if d.Replay == 0 {
+		return nil
+	}
+	origin, known := v.replays[d.Replay]
+	if !known {
+		var err error
+		if origin, err = v.origin(d.Replay); err != nil {
+			return err
+		}
+		v.replays[d.Replay] = origin
+	}
+	if origin != nil {
+		d.ReplayOf = &hook.Key{Hook: origin.Hook, Seq: d.Seq, Replay: origin.Replay}
+	}
+	return nil
+}
+
+func (v *viewer) origin(replay int64) (origin *hook.Key, err error) {
+	stmt := v.conn.Prep("SELECT origin_hook, origin_replay FROM replays WHERE number = ? AND origin_hook != 0")
+	stmt.BindInt64(1, replay)
+	err = each(stmt, func() error {
+		origin = &hook.Key{Hook: stmt.ColumnInt64(0), Replay: stmt.ColumnInt64(1)}
+		return nil
+	})
+	return origin, err
+}
+
+func (v *viewer) wants(d *hook.Delivery, q store.DeliveryQuery) bool {
+	return (q.Hook == 0 || d.Hook == q.Hook) &&
+		(q.Event == 0 || d.Seq == q.Event) &&
+		(q.Source == 0 || d.Source == q.Source) &&
+		(q.Type == "" || d.Type == q.Type) &&
+		(len(q.States) == 0 || slices.Contains(q.States, d.State)) &&
+		during(d.Created, q.Since, q.Until)
+}
+
+func (v *viewer) block(id int64) ([]hook.Event, error) {
+	if events, ok := v.blocks[id]; ok {
+		return events, nil
+	}
+	events, err := loadBlock(v.conn, id, false)
+	if len(v.blocks) > 64 {
+		clear(v.blocks)
+	}
+	v.blocks[id] = events
+	return events, err
+}
+
+const ownColumns = "seq, hook, replay, state, reason, created, due, attempts, log, response"
+
+func scanOwn(stmt *sqlite.Stmt, alone bool) (d hook.Delivery, err error) {
+	d = hook.Delivery{
+		Key:          hook.Key{Seq: hook.Seq(stmt.ColumnInt64(0)), Hook: stmt.ColumnInt64(1), Replay: stmt.ColumnInt64(2)},
+		State:        hook.State(stmt.ColumnInt64(3)),
+		Reason:       hook.Reason(stmt.ColumnText(4)),
+		Created:      fromMicros(stmt.ColumnInt64(5)),
+		Due:          fromMicros(stmt.ColumnInt64(6)),
+		AttemptCount: stmt.ColumnInt(7),
+	}
+	if alone {
+		d.Attempts = parseAttempts(blob(stmt, 8))
+		d.Response, err = decodeResponse(blob(stmt, 9))
+	}
+	return d, err
+}
+
+// ownRows returns the deliveries of an owed row that have rows of their own.
+func (v *viewer) ownRows(row *owedRow) (map[hook.Seq]hook.Delivery, error) {
+	own := make(map[hook.Seq]hook.Delivery)
+	stmt := v.conn.Prep("SELECT " + ownColumns + " FROM deliveries WHERE seq BETWEEN ? AND ? AND hook = ? AND replay = ?")
+	stmt.BindInt64(1, int64(hook.MakeSeq(row.block, 0)))
+	stmt.BindInt64(2, int64(hook.MakeSeq(row.block, hook.BlockSlots-1)))
+	stmt.BindInt64(3, row.hook)
+	stmt.BindInt64(4, row.replay)
+	err := each(stmt, func() error {
+		d, err := scanOwn(stmt, false)
+		own[d.Seq] = d
+		return err
+	})
+	return own, err
+}
+
+// listDead lists dead letters by their own index.
+func (v *viewer) listDead(q store.DeliveryQuery) (found []hook.Delivery, next *hook.Key, err error) {
+	stmt := v.conn.Prep("SELECT " + ownColumns + ` FROM deliveries WHERE state = 3
+		AND seq <= ?1 AND seq >= ?2 ORDER BY seq DESC, hook DESC, replay DESC LIMIT ?3`)
+	from := hook.Seq(math.MaxInt64)
+	if q.Before != nil {
+		from = q.Before.Seq
+	}
+	if q.Event != 0 {
+		from = min(from, q.Event)
+	}
+	stmt.BindInt64(1, int64(from))
+	stmt.BindInt64(2, int64(q.Event))
+	stmt.BindInt64(3, maxScan)
+	var rows []hook.Delivery
+	err = each(stmt, func() error {
+		d, err := scanOwn(stmt, false)
+		rows = append(rows, d)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, d := range rows {
+		if q.Before != nil && compareKeys(d.Key, *q.Before) >= 0 {
+			continue
+		}
+		events, err := v.block(d.Seq.Block())
+		if err != nil {
+			return nil, nil, err
+		}
+		if d.Seq.Slot() >= len(events) {
+			return nil, nil, errCorrupt
+		}
+		if err := v.finish(&d, &events[d.Seq.Slot()]); err != nil {
+			return nil, nil, err
+		}
+		next = &d.Key
+		if !v.wants(&d, q) {
+			continue
+		}
+		if found = append(found, d); len(found) == q.Limit {
+			return found, next, nil
+		}
+	}
+	if len(rows) < maxScan {
+		next = nil
+	}
+	return found, next, nil
+}
+
+func compareKeys(a, b hook.Key) int {
+	return slices.Compare([]int64{int64(a.Seq), a.Hook, a.Replay}, []int64{int64(b.Seq), b.Hook, b.Replay})
+}
+
+// Delivery returns one delivery; see store.Reader.
+func (s *Store) Delivery(ctx context.Context, key hook.Key, now time.Time) (d hook.Delivery, err error) {
+	err = s.view(ctx, now, func(v *viewer) error {
+		row, found, err := loadOwed(v.conn, key.Seq.Block(), key.Hook, key.Replay)
+		if err != nil {
+			return err
+		}
+		if !found || row.matched&(1<<key.Seq.Slot()) == 0 {
+			return store.ErrNotFound
+		}
+		list, err := v.ofRow(&row, store.DeliveryQuery{Event: key.Seq})
+		if err != nil {
+			return err
+		}
+		if len(list) != 1 {
+			return errCorrupt
+		}
+		d = list[0]
+		stmt := v.conn.Prep("SELECT " + ownColumns + " FROM deliveries WHERE seq = ? AND hook = ? AND replay = ?")
+		stmt.BindInt64(1, int64(key.Seq))
+		stmt.BindInt64(2, key.Hook)
+		stmt.BindInt64(3, key.Replay)
+		return each(stmt, func() error {
+			own, err := scanOwn(stmt, true)
+			d.Attempts, d.Response = own.Attempts, own.Response
+			return err
+		})
+	})
+	return d, err
+}

@@ -1,0 +1,173 @@
+package sqlite
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// maxScan bounds the rows that one call of a list looks at; the caller is told
+// that more may follow.
+const maxScan = 20_000
+
+// Events lists events; see store.Reader.
+func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Event, next hook.Seq, more bool, err error) {
+	if q.UUID != "" {
+		found, err = s.FindEvents(ctx, q.UUID)
+		return slices.DeleteFunc(found, func(e hook.Event) bool { return !wanted(&e, q) }), 0, false, err
+	}
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		stmt := conn.Prep("SELECT id, received, summary FROM blocks WHERE id <= ? ORDER BY id DESC")
+		stmt.BindInt64(1, newestBlock(q.Before))
+		for range maxScan {
+			row, err := stmt.Step()
+			if err != nil || !row {
+				next, more = 0, false
+				return err
+			}
+			received := fromMicros(stmt.ColumnInt64(1))
+			next, more = hook.MakeSeq(stmt.ColumnInt64(0), 0), true
+			if received.Before(q.Since) {
+				next, more = 0, false
+				break
+			}
+			events, _, err := summaryOf(stmt.ColumnInt64(0), received, blob(stmt, 2))
+			if err != nil {
+				return err
+			}
+			for _, e := range slices.Backward(events) {
+				if q.Before != 0 && e.Seq >= q.Before || !wanted(&e, q) {
+					continue
+				}
+				if found = append(found, e); len(found) == q.Limit {
+					next = e.Seq
+					return stmt.Reset()
+				}
+			}
+		}
+		return stmt.Reset()
+	})
+	return found, next, more, err
+}
+
+// newestBlock is the block at which a listing starts.
+func newestBlock(before hook.Seq) int64 {
+	if before == 0 {
+		return math.MaxInt64
+	}
+	return before.Block()
+}
+
+func wanted(e *hook.Event, q store.EventQuery) bool {
+	return (q.Source == 0 || e.Source == q.Source) &&
+		(q.Type == "" || e.Type == q.Type) &&
+		during(e.Received, q.Since, q.Until)
+}
+
+func during(t, since, until time.Time) bool {
+	return !t.Before(since) && (until.IsZero() || t.Before(until))
+}
+
+// Event returns one event; see store.Reader.
+func (s *Store) Event(ctx context.Context, seq hook.Seq) (e hook.Event, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		e, err = eventAt(conn, seq)
+		return err
+	})
+	return e, err
+}
+
+func eventAt(conn *sqlite.Conn, seq hook.Seq) (hook.Event, error) {
+	events, err := loadBlock(conn, seq.Block(), true)
+	if err != nil {
+		return hook.Event{}, err
+	}
+	if seq.Slot() >= len(events) {
+		return hook.Event{}, store.ErrNotFound
+	}
+	return events[seq.Slot()], nil
+}
+
+// FindEvents returns the events with a uuid; see store.Reader.
+func (s *Store) FindEvents(ctx context.Context, uuid string) (found []hook.Event, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		raw, err := seenEntries(conn, seenKey(uuid))
+		if err != nil {
+			return err
+		}
+		for _, entry := range parseSeen(raw) {
+			if entry.uuid != uuid {
+				continue
+			}
+			events, err := loadBlock(conn, entry.seq.Block(), false)
+			if err != nil {
+				return err
+			}
+			if entry.seq.Slot() < len(events) {
+				found = append(found, events[entry.seq.Slot()])
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// FilterErrors returns why filters could not judge an event; see store.Reader.
+func (s *Store) FilterErrors(ctx context.Context, seq hook.Seq) (found []store.FilterError, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		stmt := conn.Prep("SELECT hook, detail FROM filter_errors WHERE seq = ? ORDER BY hook")
+		stmt.BindInt64(1, int64(seq))
+		return each(stmt, func() error {
+			found = append(found, store.FilterError{Hook: stmt.ColumnInt64(0), Detail: stmt.ColumnText(1)})
+			return nil
+		})
+	})
+	return found, err
+}
+
+// RejectedList lists what was rejected; see store.Reader.
+func (s *Store) RejectedList(ctx context.Context, source, before int64, limit int) (list []store.Rejected, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		stmt := conn.Prep(`SELECT id, source, received, reason, detail, size FROM rejected
+			WHERE (?1 = 0 OR source = ?1) AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3`)
+		stmt.BindInt64(1, source)
+		stmt.BindInt64(2, before)
+		stmt.BindInt64(3, int64(limit))
+		return each(stmt, func() error { list = append(list, scanRejected(stmt)); return nil })
+	})
+	return list, err
+}
+
+func scanRejected(stmt *sqlite.Stmt) store.Rejected {
+	return store.Rejected{
+		ID:       stmt.ColumnInt64(0),
+		Source:   stmt.ColumnInt64(1),
+		Received: fromMicros(stmt.ColumnInt64(2)),
+		Reason:   hook.Reason(stmt.ColumnText(3)),
+		Detail:   stmt.ColumnText(4),
+		Size:     stmt.ColumnInt(5),
+	}
+}
+
+// Rejected returns one rejected body; see store.Reader.
+func (s *Store) Rejected(ctx context.Context, id int64) (r store.Rejected, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		stmt := conn.Prep("SELECT id, source, received, reason, detail, size, raw FROM rejected WHERE id = ?")
+		stmt.BindInt64(1, id)
+		err := each(stmt, func() (err error) {
+			r = scanRejected(stmt)
+			r.Raw, err = decompressor.DecodeAll(blob(stmt, 6), nil)
+			return err
+		})
+		if err == nil && r.ID == 0 {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+	return r, err
+}

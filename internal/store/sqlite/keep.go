@@ -1,0 +1,249 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/binary"
+	"maps"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// Prune removes old events; see store.Keeper. It goes through the blocks from
+// the oldest, and on from where it was at the next call, so that blocks that
+// are still owed are not looked at over and over.
+func (s *Store) Prune(_ context.Context, before time.Time, limit int) (removed int, more bool, err error) {
+	err = s.write(false, 4+limit, func(conn *sqlite.Conn) (func(), error) {
+		blocks, err := oldBlocks(conn, s.pruneFrom, limit, before)
+		if err != nil {
+			return nil, err
+		}
+		removed, err = s.remove(conn, blocks)
+		if err != nil {
+			return nil, err
+		}
+		if err := pruneRejected(conn, before, limit); err != nil {
+			return nil, err
+		}
+		more = len(blocks) == limit || conn.Changes() == limit
+		from := int64(0)
+		if len(blocks) == limit {
+			from = blocks[len(blocks)-1].id + 1
+		}
+		return func() { s.pruneFrom = from }, nil
+	})
+	return removed, more, err
+}
+
+func pruneRejected(conn *sqlite.Conn, before time.Time, limit int) error {
+	stmt := conn.Prep("DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE received < ? ORDER BY id LIMIT ?)")
+	stmt.BindInt64(1, micros(before))
+	stmt.BindInt64(2, int64(limit))
+	return run(stmt)
+}
+
+// PruneOldest removes the oldest events that nobody is owed; see store.Keeper.
+func (s *Store) PruneOldest(_ context.Context, limit int) (removed int, err error) {
+	for from, last := int64(0), false; removed == 0 && !last; {
+		err = s.write(false, 4+limit, func(conn *sqlite.Conn) (func(), error) {
+			blocks, err := oldBlocks(conn, from, limit, time.Time{})
+			if err != nil {
+				return nil, err
+			}
+			if last = len(blocks) < limit; !last {
+				from = blocks[len(blocks)-1].id + 1
+			}
+			removed, err = s.remove(conn, blocks)
+			return nil, err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return removed, nil
+}
+
+type oldBlock struct {
+	id       int64
+	received time.Time
+}
+
+// oldBlocks returns up to limit blocks from the given one on, received before a
+// time if it is not zero. The newest block is never among them: the next one
+// is numbered after it.
+func oldBlocks(conn *sqlite.Conn, from int64, limit int, before time.Time) (blocks []oldBlock, err error) {
+	stmt := conn.Prep(`SELECT id, received FROM blocks
+		WHERE id >= ?1 AND id < (SELECT max(id) FROM blocks) AND (?2 = 0 OR received < ?2) ORDER BY id LIMIT ?3`)
+	stmt.BindInt64(1, from)
+	stmt.BindInt64(2, micros(before))
+	stmt.BindInt64(3, int64(limit))
+	err = each(stmt, func() error {
+		blocks = append(blocks, oldBlock{stmt.ColumnInt64(0), fromMicros(stmt.ColumnInt64(1))})
+		return nil
+	})
+	return blocks, err
+}
+
+// remove removes those blocks that nobody is owed anything of, and returns how
+// many events they held. Their dedupe keys stay, and are noted for Forget.
+func (s *Store) remove(conn *sqlite.Conn, blocks []oldBlock) (removed int, err error) {
+	for _, b := range blocks {
+		owed, err := s.isOwed(conn, b.id)
+		if err != nil {
+			return removed, err
+		}
+		if owed {
+			continue
+		}
+		events, err := loadBlock(conn, b.id, false)
+		if err != nil {
+			return removed, err
+		}
+		if err := noteKeys(conn, b, events); err != nil {
+			return removed, err
+		}
+		if err := deleteBlock(conn, b.id); err != nil {
+			return removed, err
+		}
+		removed += len(events)
+	}
+	return removed, nil
+}
+
+func (s *Store) isOwed(conn *sqlite.Conn, id int64) (owed bool, err error) {
+	stmt := conn.Prep(`SELECT hook FROM owed WHERE block = ?1 AND open != 0
+		UNION ALL SELECT hook FROM deliveries WHERE seq BETWEEN ?2 AND ?3 AND state = 0`)
+	stmt.BindInt64(1, id)
+	stmt.BindInt64(2, int64(hook.MakeSeq(id, 0)))
+	stmt.BindInt64(3, int64(hook.MakeSeq(id, hook.BlockSlots-1)))
+	err = each(stmt, func() error {
+		owed = owed || !s.deleted[stmt.ColumnInt64(0)]
+		return nil
+	})
+	if owed || err != nil {
+		return owed, err
+	}
+	// A deleted hook's last attempt may still be under way.
+	for key := range s.leases {
+		if key.Seq.Block() == id {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func noteKeys(conn *sqlite.Conn, b oldBlock, events []hook.Event) error {
+	keys := make([]byte, 0, 8*len(events))
+	for i := range events {
+		keys = binary.BigEndian.AppendUint64(keys, uint64(seenKey(events[i].UUID)))
+	}
+	stmt := conn.Prep("INSERT INTO removed_keys (block, received, keys) VALUES (?, ?, ?)")
+	stmt.BindInt64(1, b.id)
+	stmt.BindInt64(2, micros(b.received))
+	stmt.BindBytes(3, keys)
+	return run(stmt)
+}
+
+func deleteBlock(conn *sqlite.Conn, id int64) error {
+	for _, query := range []string{
+		"DELETE FROM deliveries WHERE seq BETWEEN ?1 * 64 AND ?1 * 64 + 63",
+		"DELETE FROM filter_errors WHERE seq BETWEEN ?1 * 64 AND ?1 * 64 + 63",
+		"DELETE FROM owed WHERE block = ?1",
+		"DELETE FROM blocks WHERE id = ?1",
+	} {
+		stmt := conn.Prep(query)
+		stmt.BindInt64(1, id)
+		if err := run(stmt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Forget removes old dedupe keys; see store.Keeper.
+func (s *Store) Forget(_ context.Context, before time.Time, limit int) (more bool, err error) {
+	err = s.write(false, 4*limit, func(conn *sqlite.Conn) (func(), error) {
+		stmt := conn.Prep("SELECT block, keys FROM removed_keys WHERE received < ? ORDER BY block LIMIT ?")
+		stmt.BindInt64(1, micros(before))
+		stmt.BindInt64(2, int64(limit))
+		gone := make(map[int64][]byte)
+		if err := each(stmt, func() error { gone[stmt.ColumnInt64(0)] = blob(stmt, 1); return nil }); err != nil {
+			return nil, err
+		}
+		for id, keys := range gone {
+			for ; len(keys) >= 8; keys = keys[8:] {
+				if err := forgetKey(conn, int64(binary.BigEndian.Uint64(keys)), id); err != nil {
+					return nil, err
+				}
+			}
+			remove := conn.Prep("DELETE FROM removed_keys WHERE block = ?")
+			remove.BindInt64(1, id)
+			if err := run(remove); err != nil {
+				return nil, err
+			}
+		}
+		more = len(gone) == limit
+		return nil, nil
+	})
+	return more, err
+}
+
+// forgetKey removes the entries of one block from under a key.
+func forgetKey(conn *sqlite.Conn, key, id int64) error {
+	raw, err := seenEntries(conn, key)
+	if err != nil {
+		return err
+	}
+	var kept []byte
+	for _, entry := range parseSeen(raw) {
+		if entry.seq.Block() != id {
+			kept = appendSeen(kept, entry)
+		}
+	}
+	if len(kept) == 0 {
+		stmt := conn.Prep("DELETE FROM seen WHERE key = ?")
+		stmt.BindInt64(1, key)
+		return run(stmt)
+	}
+	stmt := conn.Prep("UPDATE seen SET entries = ? WHERE key = ?")
+	stmt.BindBytes(1, kept)
+	stmt.BindInt64(2, key)
+	return run(stmt)
+}
+
+// Stats returns counters and size; see store.Reader.
+func (s *Store) Stats(ctx context.Context) (stats store.Stats, err error) {
+	s.mu.Lock()
+	stats.Sources, stats.Hooks = maps.Clone(s.counts.sources), maps.Clone(s.counts.hooks)
+	deleted := maps.Clone(s.deleted)
+	s.mu.Unlock()
+	stats.OldestOwed = make(map[int64]time.Time)
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		for number := range stats.Hooks {
+			if deleted[number] {
+				continue
+			}
+			at, err := oldestOwed(conn, number)
+			if err != nil {
+				return err
+			}
+			if !at.IsZero() {
+				stats.OldestOwed[number] = at
+			}
+		}
+		stmt := conn.Prep("SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size")
+		return each(stmt, func() error { stats.Bytes = stmt.ColumnInt64(0); return nil })
+	})
+	return stats, err
+}
+
+func oldestOwed(conn *sqlite.Conn, number int64) (at time.Time, err error) {
+	stmt := conn.Prep(`SELECT min(created) FROM (
+		SELECT * FROM (SELECT created FROM owed WHERE hook = ?1 AND open != 0 ORDER BY created LIMIT 1)
+		UNION ALL SELECT * FROM (SELECT created FROM deliveries WHERE hook = ?1 AND state = 0 ORDER BY created LIMIT 1))`)
+	stmt.BindInt64(1, number)
+	err = each(stmt, func() error { at = fromMicros(stmt.ColumnInt64(0)); return nil })
+	return at, err
+}

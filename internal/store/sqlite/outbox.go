@@ -1,0 +1,227 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// candidate is a delivery that could be claimed.
+type candidate struct {
+	store.Claim
+	due time.Time
+	row int64 // its own row, 0 while it has none
+}
+
+// Claim leases due deliveries; see store.Outbox.
+func (s *Store) Claim(ctx context.Context, number int64, now time.Time, limit, maxBytes int, length time.Duration) ([]store.Claim, time.Time, error) {
+	claims, next, err := s.lease(number, now, limit, length)
+	if err != nil || len(claims) == 0 {
+		return nil, next, err
+	}
+	err = s.read(ctx, func(conn *sqlite.Conn) error { return fillEvents(conn, claims) })
+	if err != nil {
+		s.giveBack(claims)
+		return nil, time.Time{}, err
+	}
+	size, fit := 0, 0
+	for _, c := range claims {
+		if size += len(c.Event.JSON); fit > 0 && size > maxBytes {
+			break
+		}
+		fit++
+	}
+	if fit < len(claims) {
+		s.giveBack(claims[fit:])
+		next = now
+	}
+	return claims[:fit], next, nil
+}
+
+// lease picks the deliveries that are due longest and leases them. It holds
+// s.mu all the while: a reader's snapshot could be older than the end of a lease.
+func (s *Store) lease(number int64, now time.Time, limit int, length time.Duration) ([]store.Claim, time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, time.Time{}, errClosed
+	}
+	if s.deleted[number] {
+		return nil, time.Time{}, nil
+	}
+	// One more than wanted, to know when the next is due.
+	fresh, err := s.dueFresh(number, now, limit+1)
+	if err != nil {
+		return nil, time.Time{}, unavailable(err)
+	}
+	retries, err := s.dueRetries(number, now, limit+1)
+	if err != nil {
+		return nil, time.Time{}, unavailable(err)
+	}
+	all := append(fresh, retries...)
+	slices.SortStableFunc(all, func(a, b candidate) int { return a.due.Compare(b.due) })
+
+	var claims []store.Claim
+	for _, c := range all {
+		if c.due.After(now) || len(claims) == limit {
+			return claims, c.due, nil
+		}
+		s.epoch++
+		c.Epoch, c.Until = s.epoch, now.Add(length)
+		s.leases[c.Key] = lease{epoch: c.Epoch, until: c.Until, row: c.row}
+		claims = append(claims, c.Claim)
+	}
+	return claims, time.Time{}, nil
+}
+
+// leased reports whether somebody holds a lease on a delivery.
+func (s *Store) leased(key hook.Key, now time.Time) bool {
+	l, held := s.leases[key]
+	return held && l.until.After(now)
+}
+
+// dueFresh returns up to limit deliveries that were never attempted, and that
+// nobody holds, oldest first.
+func (s *Store) dueFresh(number int64, now time.Time, limit int) ([]candidate, error) {
+	stmt := s.conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = ? AND open != 0 ORDER BY created, block")
+	stmt.BindInt64(1, number)
+	var found []candidate
+	for len(found) < limit {
+		more, err := stmt.Step()
+		if err != nil || !more {
+			return found, cmp.Or(err, stmt.Reset())
+		}
+		row := scanOwed(stmt)
+		slots(row.open, func(slot int) bool {
+			key := row.key(slot)
+			if !s.leased(key, now) {
+				found = append(found, candidate{Claim: store.Claim{Key: key, Created: row.created}, due: row.created})
+			}
+			return len(found) < limit
+		})
+	}
+	return found, stmt.Reset()
+}
+
+// dueRetries returns up to limit deliveries with a row of their own that
+// nobody holds, those due first first. The last may not be due yet.
+func (s *Store) dueRetries(number int64, now time.Time, limit int) ([]candidate, error) {
+	stmt := s.conn.Prep(`SELECT id, seq, replay, created, due, first, held, attempts FROM deliveries
+		WHERE hook = ? AND state = 0 ORDER BY due`)
+	stmt.BindInt64(1, number)
+	var found []candidate
+	for len(found) < limit {
+		more, err := stmt.Step()
+		if err != nil || !more {
+			return found, cmp.Or(err, stmt.Reset())
+		}
+		c := candidate{
+			Claim: store.Claim{
+				Key:         hook.Key{Hook: number, Seq: hook.Seq(stmt.ColumnInt64(1)), Replay: stmt.ColumnInt64(2)},
+				Created:     fromMicros(stmt.ColumnInt64(3)),
+				First:       fromMicros(stmt.ColumnInt64(5)),
+				HeldAtFirst: time.Duration(stmt.ColumnInt64(6)) * time.Microsecond,
+				Attempts:    stmt.ColumnInt(7),
+			},
+			due: fromMicros(stmt.ColumnInt64(4)),
+			row: stmt.ColumnInt64(0),
+		}
+		if s.leased(c.Key, now) {
+			continue
+		}
+		found = append(found, c)
+		if c.due.After(now) {
+			break
+		}
+	}
+	return found, stmt.Reset()
+}
+
+// fillEvents loads what the claims are about.
+func fillEvents(conn *sqlite.Conn, claims []store.Claim) error {
+	blocks := make(map[int64][]hook.Event)
+	for i := range claims {
+		id := claims[i].Seq.Block()
+		events, known := blocks[id]
+		if !known {
+			var err error
+			if events, err = loadBlock(conn, id, true); err != nil {
+				return err
+			}
+			blocks[id] = events
+		}
+		if claims[i].Seq.Slot() >= len(events) {
+			return errCorrupt
+		}
+		claims[i].Event = &events[claims[i].Seq.Slot()]
+	}
+	return nil
+}
+
+func (s *Store) giveBack(claims []store.Claim) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range claims {
+		if s.leases[c.Key].epoch == c.Epoch {
+			delete(s.leases, c.Key)
+		}
+	}
+}
+
+// Renew lengthens leases; see store.Outbox.
+func (s *Store) Renew(_ context.Context, held []store.Claim, now time.Time, length time.Duration) (time.Time, []hook.Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return time.Time{}, nil, errClosed
+	}
+	until := now.Add(length)
+	var lost []hook.Key
+	for _, c := range held {
+		l := s.leases[c.Key]
+		if l.epoch != c.Epoch || !l.until.After(now) {
+			lost = append(lost, c.Key)
+			continue
+		}
+		l.until = until
+		s.leases[c.Key] = l
+	}
+	return until, lost, nil
+}
+
+// Retry makes a waiting delivery due; see store.Outbox.
+func (s *Store) Retry(_ context.Context, key hook.Key, now time.Time) (changed bool, err error) {
+	err = s.write(true, 1, func(conn *sqlite.Conn) (func(), error) {
+		row, found, err := loadOwed(conn, key.Seq.Block(), key.Hook, key.Replay)
+		if err != nil {
+			return nil, err
+		}
+		bit := uint64(1) << key.Seq.Slot()
+		if !found || row.matched&bit == 0 {
+			return nil, store.ErrNotFound
+		}
+		if s.leased(key, now) || s.deleted[key.Hook] {
+			return nil, nil
+		}
+		if row.open&bit != 0 {
+			changed = true // it is due as soon as it is owed
+			return nil, nil
+		}
+		stmt := conn.Prep("UPDATE deliveries SET due = ? WHERE seq = ? AND hook = ? AND replay = ? AND state = 0")
+		stmt.BindInt64(1, micros(now))
+		stmt.BindInt64(2, int64(key.Seq))
+		stmt.BindInt64(3, key.Hook)
+		stmt.BindInt64(4, key.Replay)
+		if err := run(stmt); err != nil {
+			return nil, err
+		}
+		changed = conn.Changes() == 1
+		return nil, nil
+	})
+	return changed, err
+}

@@ -1,0 +1,269 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// Settle keeps outcomes; see store.Outbox.
+func (s *Store) Settle(_ context.Context, outcomes []store.Outcome) (lost []hook.Key, err error) {
+	err = s.write(false, 2+len(outcomes)/16, func(conn *sqlite.Conn) (func(), error) {
+		w := settler{store: s, conn: conn, rows: make(map[rowKey]*owedRow)}
+		var settled []hook.Key
+		for i := range outcomes {
+			o := &outcomes[i]
+			l, held := s.leases[o.Key]
+			if !held || l.epoch != o.Epoch {
+				lost = append(lost, o.Key)
+				continue
+			}
+			settled = append(settled, o.Key)
+			if err := w.settle(o, l.row); err != nil {
+				return nil, err
+			}
+		}
+		for _, row := range w.rows {
+			if err := row.update(conn); err != nil {
+				return nil, err
+			}
+		}
+		then, err := s.save(conn, w.tally)
+		return func() {
+			then()
+			for _, key := range settled {
+				delete(s.leases, key)
+			}
+		}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lost, nil
+}
+
+type rowKey struct{ block, hook, replay int64 }
+
+// settler keeps the outcomes of one transaction. Several outcomes of one owed
+// row are written together.
+type settler struct {
+	store *Store
+	conn  *sqlite.Conn
+	rows  map[rowKey]*owedRow
+	tally tally
+}
+
+func (w *settler) settle(o *store.Outcome, ownRow int64) error {
+	if o.State == hook.Waiting && o.Attempt == nil && o.Due.IsZero() {
+		if w.store.deleted[o.Hook] {
+			w.tally.hook(o.Hook, hook.HookCount{Cancelled: 1})
+		}
+		return nil // given back as it was
+	}
+	w.tally.hook(o.Hook, w.count(o))
+	if ownRow != 0 {
+		return w.updateRow(o, ownRow)
+	}
+	row, err := w.row(o.Key)
+	if err != nil {
+		return err
+	}
+	slot := o.Seq.Slot()
+	if o.State == hook.Delivered && o.Attempt != nil {
+		row.deliver(slot, *o.Attempt)
+		return nil
+	}
+	row.open &^= 1 << slot
+	return insertDelivery(w.conn, o, row.created)
+}
+
+// count is what an outcome changes of the hook's counters.
+func (w *settler) count(o *store.Outcome) (c hook.HookCount) {
+	switch {
+	case o.State == hook.Delivered:
+		c.Delivered = 1
+	case o.State == hook.Dead:
+		c.Dead = 1
+	case w.store.deleted[o.Hook]:
+		c.Cancelled = 1
+	}
+	if o.Attempt != nil {
+		c.Attempts = 1
+	}
+	return c
+}
+
+func (w *settler) row(key hook.Key) (*owedRow, error) {
+	at := rowKey{key.Seq.Block(), key.Hook, key.Replay}
+	if row, ok := w.rows[at]; ok {
+		return row, nil
+	}
+	row, found, err := loadOwed(w.conn, at.block, at.hook, at.replay)
+	if err == nil && !found {
+		err = errCorrupt
+	}
+	w.rows[at] = &row
+	return &row, err
+}
+
+// insertDelivery gives a delivery a row of its own, after its first attempt or
+// because it ends without one.
+func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) error {
+	response, err := encodeResponse(o.Response, o.State)
+	if err != nil {
+		return err
+	}
+	var first time.Time
+	var log []byte
+	attempts := 0
+	if o.Attempt != nil {
+		first, log, attempts = o.Attempt.At, appendAttempt(nil, *o.Attempt), 1
+	}
+	stmt := conn.Prep(`INSERT INTO deliveries
+		(seq, hook, replay, state, reason, created, due, first, held, attempts, log, response)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	stmt.BindInt64(1, int64(o.Seq))
+	stmt.BindInt64(2, o.Hook)
+	stmt.BindInt64(3, o.Replay)
+	stmt.BindInt64(4, int64(o.State))
+	stmt.BindText(5, string(o.Reason))
+	stmt.BindInt64(6, micros(created))
+	stmt.BindInt64(7, micros(o.Due))
+	stmt.BindInt64(8, micros(first))
+	stmt.BindInt64(9, o.HeldAtFirst.Microseconds())
+	stmt.BindInt64(10, int64(attempts))
+	stmt.BindBytes(11, log)
+	stmt.BindBytes(12, response)
+	return run(stmt)
+}
+
+// updateRow settles a delivery that has a row.
+func (w *settler) updateRow(o *store.Outcome, id int64) error {
+	response, err := encodeResponse(o.Response, o.State)
+	if err != nil {
+		return err
+	}
+	var log []byte
+	var first int64
+	read := w.conn.Prep("SELECT log, first FROM deliveries WHERE id = ?")
+	read.BindInt64(1, id)
+	if err := each(read, func() error { log, first = blob(read, 0), read.ColumnInt64(1); return nil }); err != nil {
+		return err
+	}
+	attempts := 0
+	if o.Attempt != nil {
+		log, attempts = logAttempt(log, *o.Attempt), 1
+		if first == 0 {
+			first = micros(o.Attempt.At)
+		}
+	}
+	stmt := w.conn.Prep(`UPDATE deliveries
+		SET state = ?, reason = ?, due = CASE WHEN ?3 > 0 THEN ?3 ELSE due END, first = ?, held = ?,
+			attempts = attempts + ?, log = ?, response = ?
+		WHERE id = ?`)
+	stmt.BindInt64(1, int64(o.State))
+	stmt.BindText(2, string(o.Reason))
+	stmt.BindInt64(3, micros(o.Due))
+	stmt.BindInt64(4, first)
+	stmt.BindInt64(5, o.HeldAtFirst.Microseconds())
+	stmt.BindInt64(6, int64(attempts))
+	stmt.BindBytes(7, log)
+	stmt.BindBytes(8, response)
+	stmt.BindInt64(9, id)
+	return run(stmt)
+}
+
+// Expire makes dead what waits too long; see store.Outbox.
+func (s *Store) Expire(_ context.Context, number int64, before, now time.Time, reason hook.Reason, limit int) (expired int, more bool, err error) {
+	err = s.write(true, 2+limit/8, func(conn *sqlite.Conn) (func(), error) {
+		expired, more = 0, false
+		if s.deleted[number] {
+			return nil, nil
+		}
+		n, err := s.expireRows(conn, number, before, now, reason, limit)
+		if err != nil {
+			return nil, err
+		}
+		m, err := s.expireFresh(conn, number, before, now, reason, limit-n)
+		if err != nil {
+			return nil, err
+		}
+		expired, more = n+m, n+m == limit
+		var t tally
+		t.hook(number, hook.HookCount{Dead: int64(expired)})
+		return s.save(conn, t)
+	})
+	return expired, more, err
+}
+
+// expireRows ends deliveries that were attempted.
+func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (int, error) {
+	stmt := conn.Prep("SELECT id, seq, replay FROM deliveries WHERE hook = ? AND state = 0 AND created < ? ORDER BY created LIMIT ?")
+	stmt.BindInt64(1, number)
+	stmt.BindInt64(2, micros(before))
+	stmt.BindInt64(3, int64(limit))
+	var ids []int64
+	err := each(stmt, func() error {
+		key := hook.Key{Hook: number, Seq: hook.Seq(stmt.ColumnInt64(1)), Replay: stmt.ColumnInt64(2)}
+		if !s.leased(key, now) {
+			ids = append(ids, stmt.ColumnInt64(0))
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		update := conn.Prep("UPDATE deliveries SET state = 3, reason = ? WHERE id = ?")
+		update.BindText(1, string(reason))
+		update.BindInt64(2, id)
+		if err := run(update); err != nil {
+			return 0, err
+		}
+	}
+	return len(ids), nil
+}
+
+// expireFresh ends deliveries that were never attempted.
+func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (int, error) {
+	if limit <= 0 {
+		return 0, nil
+	}
+	stmt := conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = ? AND open != 0 AND created < ? ORDER BY created, block LIMIT ?")
+	stmt.BindInt64(1, number)
+	stmt.BindInt64(2, micros(before))
+	stmt.BindInt64(3, int64(limit))
+	var rows []owedRow
+	if err := each(stmt, func() error { rows = append(rows, scanOwed(stmt)); return nil }); err != nil {
+		return 0, err
+	}
+	n := 0
+	for i := range rows {
+		row := &rows[i]
+		var failed error
+		slots(row.open, func(slot int) bool {
+			key := row.key(slot)
+			if s.leased(key, now) {
+				return true
+			}
+			row.open &^= 1 << slot
+			o := store.Outcome{Key: key, State: hook.Dead, Reason: reason}
+			failed = insertDelivery(conn, &o, row.created)
+			n++
+			return failed == nil && n < limit
+		})
+		if failed != nil {
+			return 0, failed
+		}
+		if err := row.update(conn); err != nil {
+			return 0, err
+		}
+		if n >= limit {
+			break
+		}
+	}
+	return n, nil
+}

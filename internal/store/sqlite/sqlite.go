@@ -1,0 +1,275 @@
+// Package sqlite keeps a store in one SQLite file, for one gateway at a time.
+//
+// Events live in blocks: what one commit took in, up to hook.BlockSlots events
+// compressed together. Beside a block stands one row per hook that is owed
+// something of it, with a bit per event; the first attempts of such a row are
+// settled in place, a few bytes each, and only a delivery that fails gets a row
+// of its own. So the cost of keeping an event is shared by all that came with it.
+//
+// One process owns the file, so leases live in memory: after a crash nobody
+// holds one, which is the truth.
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// Options say where the store is.
+type Options struct {
+	// Path of the database file. Missing directories are made, for their owner only.
+	Path string
+}
+
+// Store is a store in one file.
+type Store struct {
+	path     string
+	identity store.Identity
+	lock     *os.File
+
+	// mu guards the one connection that writes, and everything below it.
+	mu        sync.Mutex
+	conn      *sqlite.Conn
+	synced    bool // what PRAGMA synchronous of conn is: FULL or NORMAL
+	closed    bool
+	nextBlock int64
+	revision  int64
+	counts    counters
+	deleted   map[int64]bool // numbers of deleted hooks
+	leases    map[hook.Key]lease
+	epoch     int64
+	pruneFrom int64 // the block at which Prune goes on
+	unflushed int   // estimated pages in the WAL since the last checkpoint
+
+	readers    chan *sqlite.Conn // idle ones, of opened in all
+	opened     int
+	checkpoint chan struct{}
+	done       chan struct{}
+	background sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+type lease struct {
+	epoch int64
+	until time.Time
+	row   int64 // of the delivery's own row; 0 while it has none
+}
+
+// maxReaders bounds the connections that read at once; further readers wait.
+const maxReaders = 4
+
+// Open opens or makes the store. It refuses a file that another process has
+// open, and one that a newer Grapnel has written.
+func Open(ctx context.Context, opts Options) (s *Store, err error) {
+	dir := filepath.Dir(opts.Path)
+	if err := makeDir(dir); err != nil {
+		return nil, err
+	}
+	s = &Store{
+		path:       opts.Path,
+		leases:     make(map[hook.Key]lease),
+		readers:    make(chan *sqlite.Conn, maxReaders),
+		checkpoint: make(chan struct{}, 1),
+		done:       make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			_ = s.release()
+		}
+	}()
+	if s.lock, err = lockFile(opts.Path + ".lock"); err != nil {
+		return nil, err
+	}
+	if s.conn, err = s.connect(); err != nil {
+		return nil, err
+	}
+	if err := sqlitex.ExecuteTransient(s.conn, "PRAGMA wal_autocheckpoint = 0", nil); err != nil {
+		return nil, err
+	}
+	if err := migrate(s.conn); err != nil {
+		return nil, err
+	}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	for range maxReaders {
+		conn, err := s.connect()
+		if err != nil {
+			return nil, err
+		}
+		s.readers <- conn
+		s.opened++
+	}
+	if err := syncDir(dir); err != nil {
+		return nil, err
+	}
+	checkpointer, err := s.connect()
+	if err != nil {
+		return nil, err
+	}
+	s.background.Go(func() { s.runCheckpoints(checkpointer) })
+	return s, nil
+}
+
+// connect opens one more connection to the file.
+func (s *Store) connect() (*sqlite.Conn, error) {
+	conn, err := sqlite.OpenConn(s.path, sqlite.OpenReadWrite, sqlite.OpenCreate)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open %s: %w", s.path, err)
+	}
+	conn.SetBusyTimeout(10 * time.Second)
+	for _, pragma := range []string{
+		"PRAGMA journal_mode = WAL",
+		"PRAGMA synchronous = " + full,
+		"PRAGMA temp_store = MEMORY",
+		"PRAGMA cache_size = -8192",
+		"PRAGMA trusted_schema = OFF",
+	} {
+		if err := sqlitex.ExecuteTransient(conn, pragma, nil); err != nil {
+			return nil, errors.Join(fmt.Errorf("cannot open %s: %w", s.path, err), conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// load reads what the store keeps in memory.
+func (s *Store) load() error {
+	s.synced = true
+	if err := s.loadIdentity(); err != nil {
+		return err
+	}
+	last, err := sqlitex.ResultInt64(s.conn.Prep("SELECT coalesce(max(id), 0) FROM blocks"))
+	if err != nil {
+		return err
+	}
+	// Block 0 is never used, so that no Seq is 0.
+	s.nextBlock = last + 1
+	s.revision, err = sqlitex.ResultInt64(s.conn.Prep("SELECT coalesce(max(revision), 0) FROM revisions"))
+	if err != nil {
+		return err
+	}
+	s.deleted = make(map[int64]bool)
+	stmt := s.conn.Prep("SELECT number FROM hooks WHERE deleted")
+	if err := each(stmt, func() error { s.deleted[stmt.ColumnInt64(0)] = true; return nil }); err != nil {
+		return err
+	}
+	s.counts, err = loadCounters(s.conn)
+	if err != nil {
+		return err
+	}
+	for number := range s.deleted {
+		// What was under way when its hook was deleted did not end well.
+		c := s.counts.hooks[number]
+		c.Cancelled += c.Waiting()
+		s.counts.hooks[number] = c
+	}
+	return nil
+}
+
+func (s *Store) loadIdentity() error {
+	stmt := s.conn.Prep("SELECT value FROM meta WHERE name = 'identity'")
+	found, err := stmt.Step()
+	if err != nil {
+		return err
+	}
+	var b [20]byte
+	if found {
+		stmt.ColumnBytes(0, b[:])
+	} else {
+		rand.Read(b[:])
+	}
+	if err := stmt.Reset(); err != nil {
+		return err
+	}
+	copy(s.identity.UUID[:], b[:16])
+	s.identity.Tag = binary.BigEndian.Uint32(b[16:])
+	if found {
+		return nil
+	}
+	insert := s.conn.Prep("INSERT INTO meta (name, value) VALUES ('identity', ?)")
+	insert.BindBytes(1, b[:])
+	return run(insert)
+}
+
+// Identity tells this store from another.
+func (s *Store) Identity() store.Identity { return s.identity }
+
+// Close ends the store after the calls under way.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.done)
+	s.background.Wait()
+	return s.release()
+}
+
+// release closes what Open has opened so far, once nobody reads any more.
+func (s *Store) release() error {
+	var err error
+	for range s.opened {
+		err = errors.Join(err, (<-s.readers).Close())
+	}
+	if s.conn != nil {
+		err = errors.Join(err, s.conn.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}
+
+// lockFile takes the lock that keeps a second process away. The system frees
+// it when the process ends, however it ends.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s is in use by another process; stop it first, or give this one another --store", path[:len(path)-len(".lock")]), f.Close())
+	}
+	return f, nil
+}
+
+// makeDir makes dir and its parents where they are missing, each synced into
+// the one above it.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if err := makeDir(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
