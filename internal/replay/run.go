@@ -46,9 +46,13 @@ func (r *run) events(ctx context.Context) error {
 		}
 		var picks []pick
 		for i := range events {
-			e := &events[i]
-			if r.first(e.Seq) && r.wants(e) {
-				picks = append(picks, pick{seq: e.Seq})
+			seq := events[i].Seq
+			wanted, err := r.wants(ctx, seq)
+			if err != nil {
+				return err
+			}
+			if wanted {
+				picks = append(picks, pick{seq: seq})
 			}
 		}
 		if err := r.owe(ctx, picks); err != nil || !more {
@@ -74,10 +78,7 @@ func (r *run) deliveries(ctx context.Context) error {
 		var picks []pick
 		for i := range deliveries {
 			d := &deliveries[i]
-			if !r.first(d.Seq) {
-				continue
-			}
-			wanted, err := r.wantsDelivery(ctx, d.Seq)
+			wanted, err := r.wants(ctx, d.Seq)
 			if err != nil {
 				return err
 			}
@@ -101,7 +102,12 @@ func (r *run) first(seq hook.Seq) bool {
 	return marked&bit == 0
 }
 
-func (r *run) wantsDelivery(ctx context.Context, seq hook.Seq) (bool, error) {
+// wants reports whether an event is to be sent. Lists come without the event's
+// JSON, so it is read where someone has to judge it.
+func (r *run) wants(ctx context.Context, seq hook.Seq) (bool, error) {
+	if !r.first(seq) {
+		return false, nil
+	}
 	if r.judge == nil && !r.q.Filter {
 		return true, nil
 	}
@@ -109,10 +115,10 @@ func (r *run) wantsDelivery(ctx context.Context, seq hook.Seq) (bool, error) {
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil // retention was faster
 	}
-	return err == nil && r.wants(&e), err
+	return err == nil && r.selects(&e), err
 }
 
-func (r *run) wants(e *hook.Event) bool {
+func (r *run) selects(e *hook.Event) bool {
 	if r.q.Filter && !r.Match(r.q.To, e) {
 		return false
 	}
@@ -154,21 +160,21 @@ func (r *run) owe(ctx context.Context, picks []pick) error {
 }
 
 // part returns the store's replay for one origin, as a delivery's origin is
-// kept with its replay.
+// kept with its replay. All parts share the id that people see.
 func (r *run) part(ctx context.Context, from origin) (*store.Replay, error) {
 	if part := r.parts[from]; part != nil {
 		return part, nil
 	}
+	if r.res.ID == "" {
+		r.res.ID = newID()
+	}
 	part := &store.Replay{
-		ID: newID(), Hook: r.q.To, Created: time.Now(),
+		ID: r.res.ID, Hook: r.q.To, Created: time.Now(),
 		OriginHook: from.hook, OriginReplay: from.replay,
 	}
 	if err := r.Store.CreateReplay(ctx, part); err != nil {
 		return nil, err
 	}
 	r.parts[from] = part
-	if r.res.ID == "" {
-		r.res.ID = part.ID
-	}
 	return part, nil
 }
