@@ -71,6 +71,9 @@ func (r *Replayer) ByQuery(ctx context.Context, q Query) (Result, error) {
 		read = run.deliveries
 	}
 	err := read(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err() // a store that was interrupted has words of its own for it
+	}
 	return run.res, err
 }
 

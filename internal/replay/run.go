@@ -138,7 +138,7 @@ func (r *run) selects(e *hook.Event) bool {
 func (r *run) owe(ctx context.Context, picks []pick) error {
 	r.res.Selected += len(picks)
 	if r.q.DryRun || len(picks) == 0 {
-		return ctx.Err()
+		return nil
 	}
 	seqs := map[origin][]hook.Seq{}
 	for _, p := range picks {
