@@ -66,13 +66,16 @@ func missing(err error, what, id string) error {
 // wrong in itself, so that a client needs one case for it.
 func badRequests(ctx huma.Context, next func(huma.Context)) { next(statusContext{ctx}) }
 
-type statusContext struct{ huma.Context }
+// humaContext lets a context be embedded that has a method Context.
+type humaContext = huma.Context
+
+type statusContext struct{ humaContext }
 
 func (c statusContext) SetStatus(code int) {
 	if code == http.StatusUnprocessableEntity {
 		code = http.StatusBadRequest
 	}
-	c.Context.SetStatus(code)
+	c.humaContext.SetStatus(code)
 }
 
 // explain puts the first findings of a validation into `detail`, and keeps

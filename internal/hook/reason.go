@@ -35,12 +35,12 @@ const (
 // Reasons of something kept as rejected: it came with a right secret, but is
 // not an event.
 const (
-	ReasonNotDelivery Reason = "not_a_delivery" // the whole body
-	ReasonNotObject   Reason = "not_an_object"  // one element of data.events
-	ReasonNoUUID      Reason = "missing_uuid"
-	ReasonNoType      Reason = "missing_event_type"
-	ReasonBadUUID     Reason = "invalid_uuid"
-	ReasonBadType     Reason = "invalid_event_type"
+	ReasonNotDelivery  Reason = "not_a_delivery" // the whole body
+	ReasonMalformed    Reason = "malformed"      // one element of data.events, and so on
+	ReasonTooDeep      Reason = "too_deep"
+	ReasonNotObject    Reason = "not_object"
+	ReasonBadUUID      Reason = "bad_uuid"
+	ReasonBadEventType Reason = "bad_event_type"
 )
 
 // ReasonFilter says that a filter could not be evaluated for an event, which

@@ -1,0 +1,331 @@
+package deliver
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+	"golang.org/x/time/rate"
+)
+
+// lane holds what one event hook is about to be sent.
+type lane struct {
+	engine *Engine
+
+	mu       sync.Mutex
+	hook     *hook.EventHook // replaced, never changed
+	limiter  *rate.Limiter   // nil for no limit
+	queue    []store.Claim   // to be attempted next
+	flying   map[hook.Key]*store.Claim
+	reserved int         // room promised to intake
+	running  int         // workers
+	backlog  bool        // the store may hold due deliveries that are not here
+	claiming bool        // a claim is under way
+	timer    *time.Timer // fires at alarmAt
+	alarmAt  time.Time   // when the next delivery in the store is due, zero for never
+	closed   bool
+}
+
+func newLane(e *Engine, h *hook.EventHook) *lane {
+	l := &lane{engine: e, flying: make(map[hook.Key]*store.Claim)}
+	l.timer = time.AfterFunc(math.MaxInt64, l.ring)
+	l.hook, l.limiter = h, newLimiter(h.Policy.RateLimit)
+	return l
+}
+
+// newLimiter spreads a rate evenly, but for 10 ms' worth at once.
+func newLimiter(limit hook.RateLimit) *rate.Limiter {
+	if limit.Count == 0 {
+		return nil
+	}
+	perSecond := limit.PerSecond()
+	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/100)))
+}
+
+// lease is how long the lane leases a delivery: never less than an attempt takes.
+func (l *lane) lease() time.Duration {
+	return max(leaseLength, 2*time.Duration(l.hook.Policy.Timeout))
+}
+
+// set takes over a changed hook.
+func (l *lane) set(h *hook.EventHook) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hook.Policy.RateLimit != h.Policy.RateLimit {
+		l.limiter = newLimiter(h.Policy.RateLimit)
+	}
+	l.hook = h
+	l.backlog = true
+	l.dispatch()
+}
+
+// close ends the lane. What it holds goes back to the store.
+func (l *lane) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.timer.Stop()
+	queue := l.drain()
+	l.mu.Unlock()
+	l.engine.giveBack(queue)
+}
+
+// drain empties the queue.
+func (l *lane) drain() []store.Claim {
+	queue := l.queue
+	l.queue = nil
+	for i := range queue {
+		l.engine.bytes.Add(-int64(len(queue[i].Event.JSON)))
+	}
+	return queue
+}
+
+// reserve promises room for one delivery, unless older ones wait in the store.
+func (l *lane) reserve(size int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.backlog || l.claiming || !l.deliverable(time.Now()) ||
+		l.held() >= laneRoom || l.engine.bytes.Load()+int64(size) > memoryRoom {
+		return false
+	}
+	l.reserved++
+	l.engine.bytes.Add(int64(size))
+	return true
+}
+
+// held is how many deliveries are in memory.
+func (l *lane) held() int { return l.reserved + len(l.queue) + len(l.flying) }
+
+func (l *lane) release(size int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reserved--
+	l.engine.bytes.Add(-int64(size))
+}
+
+// take takes in deliveries for which room was reserved.
+func (l *lane) take(claims []store.Claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reserved -= len(claims)
+	l.queue = append(l.queue, claims...)
+	l.dispatch()
+}
+
+// wake looks for work in the store.
+func (l *lane) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.backlog = true
+	l.dispatch()
+}
+
+// ring is what happens when something in the store is due.
+func (l *lane) ring() {
+	l.mu.Lock()
+	l.alarmAt = time.Time{}
+	l.mu.Unlock()
+	l.wake()
+}
+
+// alarm makes the lane look into the store at a time, if it would not before.
+// l.mu is held.
+func (l *lane) alarm(at time.Time) {
+	if l.closed || !l.alarmAt.IsZero() && !at.Before(l.alarmAt) {
+		return
+	}
+	l.alarmAt = at
+	l.timer.Reset(time.Until(at))
+}
+
+// settled hears that an outcome is kept: the delivery is in the store again,
+// due at a time.
+func (l *lane) settled(due time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if due.After(time.Now()) {
+		l.alarm(due)
+		return
+	}
+	l.backlog = true
+	l.dispatch()
+}
+
+// deliverable reports whether anything can be sent to the hook. A hold because
+// of a refused destination lets one delivery through now and then, to see.
+func (l *lane) deliverable(now time.Time) bool {
+	switch reason := l.hook.Blocked(); reason {
+	case "":
+		return true
+	case hook.ReasonRefused:
+		return !now.Before(l.hook.Hold.Recheck)
+	default:
+		return false
+	}
+}
+
+// width is how many attempts may run at once.
+func (l *lane) width() int {
+	if l.hook.Blocked() != "" {
+		return 1
+	}
+	return l.hook.Policy.Concurrency
+}
+
+// dispatch starts what can be started. l.mu is held.
+func (l *lane) dispatch() {
+	if l.closed {
+		if len(l.queue) > 0 {
+			queue := l.drain()
+			l.engine.work.Go(func() { l.engine.giveBack(queue) })
+		}
+		return
+	}
+	now := time.Now()
+	if !l.deliverable(now) {
+		if len(l.queue) > 0 {
+			l.backlog = true
+			queue := l.drain()
+			l.engine.work.Go(func() { l.engine.giveBack(queue) })
+		}
+		if l.hook.Hold.Reason == hook.ReasonRefused && l.hook.Status == hook.Active && l.hook.Verified {
+			l.alarm(l.hook.Hold.Recheck)
+		}
+		return
+	}
+	for l.running < min(l.width(), len(l.queue)+len(l.flying)) {
+		l.running++
+		l.engine.work.Go(l.worker)
+	}
+	if l.backlog && !l.claiming && len(l.queue) <= l.width() && l.held() < laneRoom {
+		l.claiming = true
+		l.engine.work.Go(l.claim)
+	}
+}
+
+// claim fetches due deliveries from the store.
+func (l *lane) claim() {
+	l.mu.Lock()
+	l.backlog = false
+	number, room, lease := l.hook.Number, laneRoom-l.held(), l.lease()
+	if l.hook.Blocked() != "" {
+		room = 1 // to see whether the hold can end
+	}
+	l.mu.Unlock()
+
+	now := time.Now()
+	claims, next, err := l.engine.Store.Claim(context.Background(), number, now, max(room, 1), claimBytes, lease)
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.claiming = false
+	switch {
+	case err != nil:
+		l.engine.Log.Error("due deliveries cannot be read; trying again", "hook", l.hook.ID, "error", err)
+		l.alarm(now.Add(maxRetryWait))
+	case !next.IsZero() && !next.After(now):
+		l.backlog = true
+	case !next.IsZero():
+		l.alarm(next)
+	}
+	for i := range claims {
+		l.engine.bytes.Add(int64(len(claims[i].Event.JSON)))
+	}
+	l.queue = append(l.queue, claims...)
+	l.dispatch()
+}
+
+// worker attempts deliveries, one after the other, while there are any.
+func (l *lane) worker() {
+	for {
+		h, c, ok := l.next()
+		if !ok {
+			return
+		}
+		outcome := l.attempt(h, c)
+		l.landed(c)
+		l.engine.settler.settle(outcome)
+	}
+}
+
+// next takes the next delivery, or ends the worker.
+func (l *lane) next() (*hook.EventHook, *store.Claim, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || len(l.queue) == 0 || l.running > l.width() || !l.deliverable(time.Now()) {
+		l.running--
+		l.dispatch()
+		return nil, nil, false
+	}
+	c := l.queue[0]
+	l.queue[0] = store.Claim{}
+	l.queue = l.queue[1:]
+	l.flying[c.Key] = &c
+	if l.backlog {
+		l.dispatch()
+	}
+	return l.hook, &c, true
+}
+
+// landed forgets a delivery whose attempt is over.
+func (l *lane) landed(c *store.Claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.flying, c.Key)
+	l.engine.bytes.Add(-int64(len(c.Event.JSON)))
+}
+
+// setHold takes over what has become of the hook's hold.
+func (l *lane) setHold(hold hook.Hold) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed := *l.hook
+	changed.Hold = hold
+	l.hook = &changed
+	l.backlog = true
+	l.dispatch()
+}
+
+// renew lengthens the leases of everything the lane holds, and drops what it
+// has lost.
+func (l *lane) renew(now time.Time) {
+	l.mu.Lock()
+	held := make([]store.Claim, 0, len(l.queue)+len(l.flying))
+	held = append(held, l.queue...)
+	for _, c := range l.flying {
+		held = append(held, *c)
+	}
+	lease := l.lease()
+	l.mu.Unlock()
+	if len(held) == 0 {
+		return
+	}
+	until, lost, err := l.engine.Store.Renew(context.Background(), held, now, lease)
+	if err != nil {
+		l.engine.Log.Error("leases cannot be renewed", "error", err)
+		return
+	}
+	gone := make(map[hook.Key]bool, len(lost))
+	for _, key := range lost {
+		gone[key] = true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kept := l.queue[:0]
+	for _, c := range l.queue {
+		if gone[c.Key] {
+			l.engine.bytes.Add(-int64(len(c.Event.JSON)))
+			continue
+		}
+		c.Until = until
+		kept = append(kept, c)
+	}
+	clear(l.queue[len(kept):])
+	l.queue = kept
+	if len(gone) > 0 {
+		l.backlog = true
+		l.dispatch()
+	}
+}

@@ -1,0 +1,189 @@
+// Package webhook is the channel that POSTs a delivery to an https:// address,
+// as Okta does: Okta's envelope, the hook's secret header, its custom headers;
+// and what Okta leaves out, the ids and the signature of Standard Webhooks. It
+// also performs Okta's one-time verification of a destination.
+//
+// When to send is not its business (package deliver), nor is where a
+// connection may lead (package reach).
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/grapnel-hooks/grapnel/internal/deliver"
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/okta"
+	"github.com/grapnel-hooks/grapnel/internal/reach"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+)
+
+// Options are what a Channel is made of.
+type Options struct {
+	Client   *http.Client // from reach: guarded, follows no redirect
+	Identity store.Identity
+	// OrgHost is the host that the envelope's `source` names, for events of a
+	// source, by its number.
+	OrgHost func(source int64) string
+	Version string // of this program, for User-Agent
+}
+
+// Channel POSTs deliveries. Its methods may be called from many goroutines.
+type Channel struct {
+	Options
+	userAgent string
+}
+
+// New makes a Channel.
+func New(opts Options) *Channel {
+	return &Channel{Options: opts, userAgent: "Grapnel/" + opts.Version}
+}
+
+// maxHeaders bounds what is kept of a response's header section.
+const maxHeaders = 50
+
+// Send makes one attempt; see deliver.Channel.
+func (ch *Channel) Send(ctx context.Context, h *hook.EventHook, c *store.Claim) deliver.Result {
+	id := c.ID(ch.Identity.Tag)
+	now := time.Now()
+	body := ch.envelope(h, c, id, now)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.Channel.URI, bytes.NewReader(body))
+	if err != nil {
+		return failure(hook.ReasonConnection, err)
+	}
+	ch.setHeaders(request.Header, h)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header["webhook-id"] = []string{id}
+	request.Header["webhook-timestamp"] = []string{strconv.FormatInt(now.Unix(), 10)}
+	if h.Channel.SigningSecret != "" {
+		signature, err := Sign(h.Channel.SigningSecret, id, now, body)
+		if err != nil {
+			return failure(hook.ReasonConnection, err)
+		}
+		request.Header["webhook-signature"] = []string{signature}
+	}
+	response, err := ch.Client.Do(request)
+	if err != nil {
+		return failure(classify(ctx, err), err)
+	}
+	excerpt, _, err := reach.ReadBody(response, hook.MaxDeadBody)
+	result := deliver.Result{
+		Status:     response.StatusCode,
+		Reason:     judge(response.StatusCode),
+		RetryAfter: retryAfter(response.Header.Get("Retry-After"), now),
+	}
+	if result.Reason == "" {
+		return result // whatever becomes of the body, the answer was yes
+	}
+	result.Response = &hook.Response{Status: response.StatusCode, Headers: headers(response.Header), Body: excerpt}
+	if err != nil {
+		result.Response.Error = err.Error()
+	}
+	return result
+}
+
+func (ch *Channel) envelope(h *hook.EventHook, c *store.Claim, id string, now time.Time) []byte {
+	return okta.AppendEnvelope(make([]byte, 0, len(c.Event.JSON)+512), okta.Envelope{
+		Source:    "https://" + ch.OrgHost(c.Event.Source) + "/api/v1/eventHooks/" + h.ID,
+		EventID:   uuid.NewSHA1(ch.Identity.UUID, []byte(id)).String(),
+		EventTime: now,
+		Events:    [][]byte{c.Event.JSON},
+	})
+}
+
+// setHeaders sets what a delivery and a verification have in common.
+func (ch *Channel) setHeaders(header http.Header, h *hook.EventHook) {
+	header.Set("User-Agent", ch.userAgent)
+	header.Set("Accept", "application/json")
+	for _, custom := range h.Channel.Headers {
+		header.Set(custom.Key, custom.Value)
+	}
+	if auth := h.Channel.Auth; auth != nil {
+		header.Set(auth.Key, auth.Value)
+	}
+}
+
+func failure(reason hook.Reason, err error) deliver.Result {
+	return deliver.Result{Reason: reason, Response: &hook.Response{Error: err.Error()}}
+}
+
+// judge says why a status is no success, or "".
+func judge(status int) hook.Reason {
+	switch {
+	case status >= 200 && status < 300:
+		return ""
+	case status == http.StatusGone:
+		return hook.ReasonGone
+	case status >= 300 && status < 400:
+		return hook.ReasonRedirect
+	default:
+		return hook.ReasonStatus
+	}
+}
+
+// classify finds the reason of an attempt that got no answer.
+func classify(ctx context.Context, err error) hook.Reason {
+	var (
+		refused     *reach.RefusedError
+		dns         *net.DNSError
+		timeout     net.Error
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+		certificate *tls.CertificateVerificationError
+		authority   x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+		invalid     x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &refused):
+		return hook.ReasonRefused
+	case ctx.Err() != nil, errors.As(err, &timeout) && timeout.Timeout() && !errors.As(err, &dns):
+		return hook.ReasonTimeout
+	case errors.As(err, &dns):
+		return hook.ReasonDNS
+	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &certificate),
+		errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
+		return hook.ReasonTLS
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return hook.ReasonBadResponse
+	default:
+		return hook.ReasonConnection
+	}
+}
+
+// retryAfter reads a Retry-After field (RFC 9110 §10.2.3): seconds or a date.
+// It returns 0 when there is none.
+func retryAfter(field string, now time.Time) time.Duration {
+	if field == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(field, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(field); err == nil && at.After(now) {
+		return at.Sub(now)
+	}
+	return 0
+}
+
+func headers(header http.Header) []hook.Header {
+	var kept []hook.Header
+	for key, values := range header {
+		for _, value := range values {
+			if len(kept) == maxHeaders {
+				return kept
+			}
+			kept = append(kept, hook.Header{Key: key, Value: value[:min(len(value), 1024)]})
+		}
+	}
+	return kept
+}
