@@ -17,6 +17,7 @@ import (
 
 // commands is the command line: one field for each command.
 type commands struct {
+	Serve      serveCmd      `cmd:"" help:"Run the gateway."`
 	Hooks      hooksCmd      `cmd:"" help:"Show and change event hooks."`
 	Sources    sourcesCmd    `cmd:"" help:"Show and change sources, the Okta orgs that call."`
 	Events     eventsCmd     `cmd:"" help:"Show events and send them again."`
@@ -46,6 +47,7 @@ func run(ctx context.Context, args []string) int {
 		kong.Description("One Okta hook in, as many out as you need, nothing lost."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
+		defaults,
 		kong.Vars{"token_file": tokenFile},
 	)
 	if err != nil {
