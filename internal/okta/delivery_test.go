@@ -158,6 +158,7 @@ func TestParseDeliverySetsBrokenElementsAside(t *testing.T) {
 		{`{"uuid":"u" "eventType":"t"}`, RejectMalformed},
 		{`[1 2]`, RejectMalformed},
 		{`undefined`, RejectMalformed},
+		{`{"a":"\"]}, \\","x":NaN}`, RejectMalformed},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%.40s", tt.element), func(t *testing.T) {
@@ -201,6 +202,7 @@ func TestParseDeliveryErrors(t *testing.T) {
 		{"no comma", wrap(good + good), 19 + len(good), flawElement},
 		{"truncated", wrap(good)[:60], 60, flawEnd},
 		{"truncated in an escape", `{"data":{"events":[{"a":"\`, 26, flawEnd},
+		{"truncated behind a flaw", `{"data":{"events":[{"a":NaN,"b":"\`, 24, flawValue},
 		{"truncated in a number", `{"data":{"events":[{"a":-`, 25, flawEnd},
 		{"data twice", `{"data":{"events":[]},"data":{"events":[]}}`, 29, flawTwice},
 		{"events twice", `{"data":{"events":{},"events":[]}}`, 30, flawTwice},
