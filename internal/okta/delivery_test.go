@@ -162,16 +162,22 @@ func TestParseDeliverySetsBrokenElementsAside(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%.40s", tt.element), func(t *testing.T) {
-			d, err := ParseDelivery([]byte(wrap(good + " , " + tt.element + "," + good)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(d.Events) != 2 || len(d.Rejected) != 1 {
-				t.Fatalf("%d events, rejected %v", len(d.Events), d.Rejected)
-			}
-			r := d.Rejected[0]
-			if r.Reason != tt.reason || r.Index != 1 || string(r.Raw) != tt.element || r.Detail == "" {
-				t.Errorf("rejected %q at %d as %s: %s", r.Raw, r.Index, r.Reason, r.Detail)
+			for index, elements := range []string{
+				tt.element + "," + good + "," + good,
+				good + " , " + tt.element + "," + good,
+				good + "," + good + "," + tt.element,
+			} {
+				d, err := ParseDelivery([]byte(wrap(elements)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(d.Events) != 2 || len(d.Rejected) != 1 {
+					t.Fatalf("%d events, rejected %v", len(d.Events), d.Rejected)
+				}
+				r := d.Rejected[0]
+				if r.Reason != tt.reason || r.Index != index || string(r.Raw) != tt.element || r.Detail == "" {
+					t.Errorf("rejected %q at %d as %s: %s", r.Raw, r.Index, r.Reason, r.Detail)
+				}
 			}
 		})
 	}
