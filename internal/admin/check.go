@@ -78,15 +78,6 @@ func validType(t string, wildcards bool) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '*' })
 }
 
-// covers reports whether a hook's item stands for a type.
-func covers(item, t string) bool {
-	if item == "*" || item == t {
-		return true
-	}
-	prefix, ok := strings.CutSuffix(item, "*")
-	return ok && strings.HasPrefix(t, prefix)
-}
-
 func (f *findings) checkChannel(c *ChannelSpec, checkURL func(string) error) {
 	const field = "channel.config."
 	if c.URI == "" {

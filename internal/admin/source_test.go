@@ -185,3 +185,22 @@ func TestOneSourcePerOrg(t *testing.T) {
 	}
 	wantInvalid(t, o.LearnHost(ctx, "one", "not a host"))
 }
+
+// One lost secret hides no other source, and can be mended.
+func TestLostSourceSecretCanBeReplaced(t *testing.T) {
+	o := newOffice(t, GatewayRules())
+	must[Source](t)(o.CreateSource(ctx, "acme", sourceSpec("s")))
+	must[hook.Source](t)(o.store.UpdateSource(ctx, "acme", func(s *hook.Source) error {
+		s.Sealed[len(s.Sealed)-1] ^= 1
+		return nil
+	}))
+	if all := must[[]Source](t)(o.Sources(ctx)); len(all) != 1 || all[0].AuthKey != "" {
+		t.Errorf("shown are %+v", all)
+	}
+	_, err := o.ReplaceSource(ctx, "acme", SourceSpec{Auth: AuthSpec{Key: "Authorization"}})
+	wantInvalid(t, err)
+	must[Source](t)(o.ReplaceSource(ctx, "acme", sourceSpec("again")))
+	if auth := o.source(t, "acme"); auth.Value != "again" || auth.Previous != "" {
+		t.Errorf("receiving sees %+v", auth)
+	}
+}
