@@ -78,15 +78,6 @@ func validType(t string, wildcards bool) bool {
 		!strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '*' })
 }
 
-// covers reports whether a hook's item stands for a type.
-func covers(item, t string) bool {
-	if item == "*" || item == t {
-		return true
-	}
-	prefix, ok := strings.CutSuffix(item, "*")
-	return ok && strings.HasPrefix(t, prefix)
-}
-
 func (f *findings) checkChannel(c *ChannelSpec, checkURL func(string) error) {
 	const field = "channel.config."
 	if c.URI == "" {
@@ -129,7 +120,7 @@ func (f *findings) checkSigning(s *hook.Signing) {
 	}
 	text, ok := strings.CutPrefix(s.Secret, signingPrefix)
 	raw, err := base64.StdEncoding.DecodeString(text)
-	if !ok || err != nil || len(raw) < 4 || len(raw) > 64 {
+	if !ok || err != nil || len(raw) < 24 || len(raw) > 64 {
 		f.addf("delivery.signing.secret", "The secret must be %q and the base64 form of 24 to 64 random bytes", signingPrefix)
 	}
 }

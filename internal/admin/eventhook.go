@@ -18,11 +18,7 @@ func (a *Admin) EventHooks(ctx context.Context) ([]EventHook, error) {
 	}
 	shown := make([]EventHook, 0, len(hooks))
 	for _, h := range hooks {
-		one, err := a.show(h)
-		if err != nil {
-			return nil, err
-		}
-		shown = append(shown, one)
+		shown = append(shown, a.show(h))
 	}
 	return shown, nil
 }
@@ -33,7 +29,7 @@ func (a *Admin) EventHook(ctx context.Context, id string) (EventHook, error) {
 	if err != nil {
 		return EventHook{}, err
 	}
-	return a.show(h)
+	return a.show(h), nil
 }
 
 func (a *Admin) present(ctx context.Context, id string) (hook.EventHook, error) {
@@ -97,9 +93,7 @@ func (a *Admin) ReplaceEventHook(ctx context.Context, id string, spec EventHookS
 	static := a.checkHook(&spec)
 	now := time.Now()
 	h, err := a.o.Store.UpdateEventHook(ctx, id, now, func(h *hook.EventHook, others []hook.EventHook) error {
-		if err := OpenEventHook(a.o.Key, h); err != nil {
-			return err
-		}
+		a.openOrEmpty(h)
 		f := slices.Clone(static)
 		f.checkUnique(spec.Name, id, others)
 		f.checkSources(spec.Policy, sources, h.Policy.Sources)
@@ -157,22 +151,26 @@ func (a *Admin) finish(ctx context.Context, what string, h hook.EventHook) (Even
 	if err := a.committed(ctx); err != nil {
 		return EventHook{}, err
 	}
-	shown, err := a.show(h)
-	if err == nil {
-		a.o.Log.Info(what, "hook", h.ID, "name", h.Name, "status", h.Status, "verified", h.Verified, "warnings", shown.Warnings)
-	}
-	return shown, err
+	shown := a.show(h)
+	a.o.Log.Info(what, "hook", h.ID, "name", h.Name, "status", h.Status, "verified", h.Verified, "warnings", shown.Warnings)
+	return shown, nil
 }
 
 // show opens a hook and takes the secrets out of it.
-func (a *Admin) show(h hook.EventHook) (EventHook, error) {
-	if err := OpenEventHook(a.o.Key, &h); err != nil {
-		return EventHook{}, err
-	}
+func (a *Admin) show(h hook.EventHook) EventHook {
+	a.openOrEmpty(&h)
 	if h.Channel.Auth != nil {
 		h.Channel.Auth = &hook.AuthScheme{Key: h.Channel.Auth.Key}
 	}
 	h.Channel.SigningSecret = ""
 	h.Sealed = nil
-	return EventHook{EventHook: h, Warnings: a.warnings(h.Filters)}, nil
+	return EventHook{EventHook: h, Warnings: a.warnings(h.Filters)}
+}
+
+// openOrEmpty lets people see, replace and delete a hook whose channel cannot
+// be opened any more: it has an empty one.
+func (a *Admin) openOrEmpty(h *hook.EventHook) {
+	if err := OpenEventHook(a.o.Key, h); err != nil {
+		a.o.Log.Error("an event hook's channel is lost; replace it", "hook", h.ID, "error", err)
+	}
 }

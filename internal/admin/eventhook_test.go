@@ -66,6 +66,34 @@ func TestSealedChannelsBelongToOneHook(t *testing.T) {
 	}
 }
 
+// One lost channel hides no other hook, and can be mended.
+func TestLostChannelCanBeReplaced(t *testing.T) {
+	o := newOffice(t, GatewayRules())
+	h := must[EventHook](t)(o.CreateEventHook(ctx, signed("lost")))
+	must[EventHook](t)(o.VerifyEventHook(ctx, h.ID))
+	must[EventHook](t)(o.CreateEventHook(ctx, spec("other")))
+	must[hook.EventHook](t)(o.store.UpdateEventHook(ctx, h.ID, time.Now(), func(h *hook.EventHook, _ []hook.EventHook) error {
+		h.Sealed[len(h.Sealed)-1] ^= 1
+		return nil
+	}))
+	if all := must[[]EventHook](t)(o.EventHooks(ctx)); len(all) != 2 || all[0].Channel.URI != "" || all[1].Channel.URI == "" {
+		t.Errorf("shown are %+v", all)
+	}
+	if !strings.Contains(o.log.String(), h.ID) {
+		t.Errorf("nobody was told: %s", &o.log)
+	}
+	s := signed("lost")
+	s.Channel.Auth.Value, s.Policy.Signing.Secret = nil, ""
+	_, err := o.ReplaceEventHook(ctx, h.ID, s)
+	if invalid := wantInvalid(t, err); len(invalid.Causes) != 2 {
+		t.Errorf("secrets that are lost were kept: %v", invalid)
+	}
+	if h = must[EventHook](t)(o.ReplaceEventHook(ctx, h.ID, signed("lost"))); h.Verified {
+		t.Error("it is still verified, although nobody knows what was")
+	}
+	o.kept(t, h.ID)
+}
+
 func TestEachKeptChangeIsToldOnce(t *testing.T) {
 	o := newOffice(t, GatewayRules())
 	var id string

@@ -6,6 +6,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/expression"
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/route"
 )
 
 const filterMap = "events.filter.eventFilterMap"
@@ -41,7 +42,7 @@ func receives(items []string, t string, wildcards bool) bool {
 		return true
 	}
 	return wildcards && validType(t, false) &&
-		slices.ContainsFunc(items, func(item string) bool { return covers(item, t) })
+		slices.ContainsFunc(items, func(item string) bool { return route.Covers(item, t) })
 }
 
 // warnings are the doubts about kept filters, which were compiled before.

@@ -14,7 +14,7 @@ func hookContext(id string) string     { return "eventHook/" + id + "/channel" }
 func sourceContext(name string) string { return "source/" + name + "/auth" }
 
 // OpenEventHook fills h.Channel from h.Sealed, as delivering needs it. The
-// context it opens in is made from h.ID alone.
+// context it opens in is made from h.ID alone. After an error it is empty.
 func OpenEventHook(key secret.Key, h *hook.EventHook) error {
 	h.Channel = hook.Channel{}
 	if err := open(key, hookContext(h.ID), h.Sealed, &h.Channel); err != nil {

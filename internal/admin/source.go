@@ -71,11 +71,7 @@ func (a *Admin) Sources(ctx context.Context) ([]Source, error) {
 	}
 	shown := make([]Source, 0, len(sources))
 	for _, s := range sources {
-		one, err := a.showSource(s, sources)
-		if err != nil {
-			return nil, err
-		}
-		shown = append(shown, one)
+		shown = append(shown, a.showSource(s, sources))
 	}
 	return shown, nil
 }
@@ -90,7 +86,7 @@ func (a *Admin) Source(ctx context.Context, name string) (Source, error) {
 	if i < 0 {
 		return Source{}, store.ErrNotFound
 	}
-	return a.showSource(sources[i], sources)
+	return a.showSource(sources[i], sources), nil
 }
 
 // CreateSource makes a source. *Invalid; *Conflict when the name was ever used
@@ -142,10 +138,7 @@ func (a *Admin) ReplaceSource(ctx context.Context, name string, spec SourceSpec)
 	}
 	now := time.Now()
 	s, err := a.o.Store.UpdateSource(ctx, name, func(s *hook.Source) error {
-		old, err := OpenSource(a.o.Key, s)
-		if err != nil {
-			return err
-		}
+		old := a.authOrEmpty(s)
 		var f findings
 		f.checkSource(&spec, now)
 		auth := f.sourceAuth(&spec, old, now)
@@ -184,14 +177,21 @@ func (a *Admin) finishSource(ctx context.Context, what string, s hook.Source) (S
 	return a.Source(ctx, s.Name)
 }
 
-func (a *Admin) showSource(s hook.Source, all []hook.Source) (Source, error) {
-	auth, err := OpenSource(a.o.Key, &s)
-	if err != nil {
-		return Source{}, err
-	}
+func (a *Admin) showSource(s hook.Source, all []hook.Source) Source {
+	auth := a.authOrEmpty(&s)
 	s.Sealed = nil
 	return Source{
 		Source: s, AuthKey: auth.Key, Headers: auth.Headers,
 		PreviousUntil: auth.PreviousUntil, SameHost: sameHost(s.Name, s.Host, all),
-	}, nil
+	}
+}
+
+// authOrEmpty lets people see, replace and delete a source whose secrets cannot
+// be opened any more: it has none.
+func (a *Admin) authOrEmpty(s *hook.Source) hook.SourceAuth {
+	auth, err := OpenSource(a.o.Key, s)
+	if err != nil {
+		a.o.Log.Error("a source's secrets are lost; replace them", "source", s.Name, "error", err)
+	}
+	return auth
 }

@@ -113,6 +113,7 @@ func TestRotation(t *testing.T) {
 		{"the old secret for an hour", SourceSpec{Auth: sourceSpec("new").Auth,
 			Previous: &Previous{Until: time.Date(2000, 1, 1, 13, 0, 0, 0, time.UTC)}}, "new", "old", time.Hour},
 		{"a third secret", SourceSpec{Auth: sourceSpec("new").Auth, Previous: &Previous{Value: "third"}}, "new", "third", day},
+		{"the new secret twice", SourceSpec{Auth: sourceSpec("new").Auth, Previous: &Previous{Value: "new"}}, "new", "", 0},
 		{"another header", SourceSpec{Auth: AuthSpec{Key: "X-Key", Value: text("new")}}, "new", "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -183,4 +184,23 @@ func TestOneSourcePerOrg(t *testing.T) {
 		}
 	}
 	wantInvalid(t, o.LearnHost(ctx, "one", "not a host"))
+}
+
+// One lost secret hides no other source, and can be mended.
+func TestLostSourceSecretCanBeReplaced(t *testing.T) {
+	o := newOffice(t, GatewayRules())
+	must[Source](t)(o.CreateSource(ctx, "acme", sourceSpec("s")))
+	must[hook.Source](t)(o.store.UpdateSource(ctx, "acme", func(s *hook.Source) error {
+		s.Sealed[len(s.Sealed)-1] ^= 1
+		return nil
+	}))
+	if all := must[[]Source](t)(o.Sources(ctx)); len(all) != 1 || all[0].AuthKey != "" {
+		t.Errorf("shown are %+v", all)
+	}
+	_, err := o.ReplaceSource(ctx, "acme", SourceSpec{Auth: AuthSpec{Key: "Authorization"}})
+	wantInvalid(t, err)
+	must[Source](t)(o.ReplaceSource(ctx, "acme", sourceSpec("again")))
+	if auth := o.source(t, "acme"); auth.Value != "again" || auth.Previous != "" {
+		t.Errorf("receiving sees %+v", auth)
+	}
 }
