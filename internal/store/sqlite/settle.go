@@ -13,15 +13,15 @@ import (
 func (s *Store) Settle(_ context.Context, outcomes []store.Outcome) (lost []hook.Key, err error) {
 	err = s.write(false, 2+len(outcomes)/16, func(conn *sqlite.Conn) (func(), error) {
 		w := settler{store: s, conn: conn, rows: make(map[rowKey]*owedRow)}
-		var settled []hook.Key
+		settled := make(map[hook.Key]bool, len(outcomes))
 		for i := range outcomes {
 			o := &outcomes[i]
 			l, held := s.leases[o.Key]
-			if !held || l.epoch != o.Epoch {
+			if !held || l.epoch != o.Epoch || settled[o.Key] {
 				lost = append(lost, o.Key)
 				continue
 			}
-			settled = append(settled, o.Key)
+			settled[o.Key] = true
 			if err := w.settle(o, l.row); err != nil {
 				return nil, err
 			}
@@ -34,7 +34,7 @@ func (s *Store) Settle(_ context.Context, outcomes []store.Outcome) (lost []hook
 		then, err := s.save(conn, w.tally)
 		return func() {
 			then()
-			for _, key := range settled {
+			for key := range settled {
 				delete(s.leases, key)
 			}
 		}, err
