@@ -117,10 +117,11 @@ func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) erro
 		return err
 	}
 	var first time.Time
+	var held time.Duration
 	var log []byte
 	attempts := 0
 	if o.Attempt != nil {
-		first, log, attempts = o.Attempt.At, appendAttempt(nil, *o.Attempt), 1
+		first, held, log, attempts = o.Attempt.At, o.HeldAtFirst, appendAttempt(nil, *o.Attempt), 1
 	}
 	stmt := conn.Prep(`INSERT INTO deliveries
 		(seq, hook, replay, state, reason, created, due, first, held, attempts, log, response)
@@ -133,7 +134,7 @@ func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) erro
 	stmt.BindInt64(6, micros(created))
 	stmt.BindInt64(7, micros(o.Due))
 	stmt.BindInt64(8, micros(first))
-	stmt.BindInt64(9, o.HeldAtFirst.Microseconds())
+	stmt.BindInt64(9, held.Microseconds())
 	stmt.BindInt64(10, int64(attempts))
 	stmt.BindBytes(11, log)
 	stmt.BindBytes(12, response)
@@ -147,17 +148,21 @@ func (w *settler) updateRow(o *store.Outcome, id int64) error {
 		return err
 	}
 	var log []byte
-	var first int64
-	read := w.conn.Prep("SELECT log, first FROM deliveries WHERE id = ?")
+	var first, held int64
+	read := w.conn.Prep("SELECT log, first, held FROM deliveries WHERE id = ?")
 	read.BindInt64(1, id)
-	if err := each(read, func() error { log, first = blob(read, 0), read.ColumnInt64(1); return nil }); err != nil {
+	err = each(read, func() error {
+		log, first, held = blob(read, 0), read.ColumnInt64(1), read.ColumnInt64(2)
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	attempts := 0
 	if o.Attempt != nil {
 		log, attempts = logAttempt(log, *o.Attempt), 1
 		if first == 0 {
-			first = micros(o.Attempt.At)
+			first, held = micros(o.Attempt.At), o.HeldAtFirst.Microseconds()
 		}
 	}
 	stmt := w.conn.Prep(`UPDATE deliveries
@@ -168,7 +173,7 @@ func (w *settler) updateRow(o *store.Outcome, id int64) error {
 	stmt.BindText(2, string(o.Reason))
 	stmt.BindInt64(3, micros(o.Due))
 	stmt.BindInt64(4, first)
-	stmt.BindInt64(5, o.HeldAtFirst.Microseconds())
+	stmt.BindInt64(5, held)
 	stmt.BindInt64(6, int64(attempts))
 	stmt.BindBytes(7, log)
 	stmt.BindBytes(8, response)
