@@ -188,87 +188,94 @@ func (s *Store) Expire(_ context.Context, number int64, before, now time.Time, r
 		if s.deleted[number] {
 			return nil, nil
 		}
-		n, err := s.expireRows(conn, number, before, now, reason, limit)
+		dead, err := s.expireRows(conn, number, before, now, reason, limit)
 		if err != nil {
 			return nil, err
 		}
-		m, err := s.expireFresh(conn, number, before, now, reason, limit-n)
+		fresh, err := s.expireFresh(conn, number, before, now, reason, limit-len(dead))
 		if err != nil {
 			return nil, err
 		}
-		expired, more = n+m, n+m == limit
+		dead = append(dead, fresh...)
 		var t tally
-		t.hook(number, hook.HookCount{Dead: int64(expired)})
-		return s.save(conn, t)
+		t.hook(number, hook.HookCount{Dead: int64(len(dead))})
+		then, err := s.save(conn, t)
+		return func() {
+			then()
+			expired, more = len(dead), len(dead) == limit
+			for _, key := range dead {
+				// A lease that has ended must not settle what is dead.
+				delete(s.leases, key)
+			}
+		}, err
 	})
 	return expired, more, err
 }
 
-// expireRows ends deliveries that were attempted.
-func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (int, error) {
-	stmt := conn.Prep("SELECT id, seq, replay FROM deliveries WHERE hook = ? AND state = 0 AND created < ? ORDER BY created LIMIT ?")
+// expireRows ends up to limit deliveries that were attempted.
+func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
+	stmt := conn.Prep("SELECT id, seq, replay FROM deliveries WHERE hook = ? AND state = 0 AND created < ? ORDER BY created")
 	stmt.BindInt64(1, number)
 	stmt.BindInt64(2, micros(before))
-	stmt.BindInt64(3, int64(limit))
 	var ids []int64
-	err := each(stmt, func() error {
+	err = upTo(limit, stmt, func() int {
 		key := hook.Key{Hook: number, Seq: hook.Seq(stmt.ColumnInt64(1)), Replay: stmt.ColumnInt64(2)}
-		if !s.leased(key, now) {
-			ids = append(ids, stmt.ColumnInt64(0))
+		if s.leased(key, now) {
+			return 0
 		}
-		return nil
+		ids, dead = append(ids, stmt.ColumnInt64(0)), append(dead, key)
+		return 1
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, id := range ids {
 		update := conn.Prep("UPDATE deliveries SET state = 3, reason = ? WHERE id = ?")
 		update.BindText(1, string(reason))
 		update.BindInt64(2, id)
 		if err := run(update); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return len(ids), nil
+	return dead, nil
 }
 
-// expireFresh ends deliveries that were never attempted.
-func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (int, error) {
-	if limit <= 0 {
-		return 0, nil
-	}
-	stmt := conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = ? AND open != 0 AND created < ? ORDER BY created, block LIMIT ?")
+// expireFresh ends up to limit deliveries that were never attempted.
+func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
+	stmt := conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = ? AND open != 0 AND created < ? ORDER BY created, block")
 	stmt.BindInt64(1, number)
 	stmt.BindInt64(2, micros(before))
-	stmt.BindInt64(3, int64(limit))
 	var rows []owedRow
-	if err := each(stmt, func() error { rows = append(rows, scanOwed(stmt)); return nil }); err != nil {
-		return 0, err
+	err = upTo(limit, stmt, func() int {
+		row := scanOwed(stmt)
+		found := len(dead)
+		slots(row.open, func(slot int) bool {
+			if key := row.key(slot); !s.leased(key, now) {
+				row.open &^= 1 << slot
+				dead = append(dead, key)
+			}
+			return len(dead) < limit
+		})
+		if len(dead) > found {
+			rows = append(rows, row)
+		}
+		return len(dead) - found
+	})
+	if err != nil {
+		return nil, err
 	}
-	n := 0
+	left := dead
 	for i := range rows {
 		row := &rows[i]
-		var failed error
-		slots(row.open, func(slot int) bool {
-			key := row.key(slot)
-			if s.leased(key, now) {
-				return true
+		for ; len(left) > 0 && left[0].Seq.Block() == row.block && left[0].Replay == row.replay; left = left[1:] {
+			o := store.Outcome{Key: left[0], State: hook.Dead, Reason: reason}
+			if err := insertDelivery(conn, &o, row.created); err != nil {
+				return nil, err
 			}
-			row.open &^= 1 << slot
-			o := store.Outcome{Key: key, State: hook.Dead, Reason: reason}
-			failed = insertDelivery(conn, &o, row.created)
-			n++
-			return failed == nil && n < limit
-		})
-		if failed != nil {
-			return 0, failed
 		}
 		if err := row.update(conn); err != nil {
-			return 0, err
-		}
-		if n >= limit {
-			break
+			return nil, err
 		}
 	}
-	return n, nil
+	return dead, nil
 }

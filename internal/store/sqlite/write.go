@@ -154,6 +154,19 @@ func each(stmt *sqlite.Stmt, f func() error) error {
 	}
 }
 
+// upTo calls f for one row of a statement after the other until it has found
+// limit of what it looks for in them.
+func upTo(limit int, stmt *sqlite.Stmt, f func() (found int)) error {
+	for found := 0; found < limit; {
+		more, err := stmt.Step()
+		if err != nil || !more {
+			return errors.Join(err, stmt.Reset())
+		}
+		found += f()
+	}
+	return stmt.Reset()
+}
+
 // blob returns a copy of a column's bytes, nil for NULL.
 func blob(stmt *sqlite.Stmt, column int) []byte {
 	n := stmt.ColumnLen(column)
