@@ -50,7 +50,7 @@ type Store struct {
 	counts    counters
 	deleted   map[int64]bool // numbers of deleted hooks
 	leases    map[hook.Key]lease
-	epoch     int64
+	epoch     int64 // of the newest lease
 	pruneFrom int64 // the block at which Prune goes on
 	unflushed int   // estimated pages in the WAL since the last checkpoint
 
@@ -149,6 +149,11 @@ func (s *Store) connect() (*sqlite.Conn, error) {
 // load reads what the store keeps in memory.
 func (s *Store) load() error {
 	s.synced = true
+	// Epochs start anywhere, so that no lease from before a restart is taken
+	// for one of now.
+	var start [8]byte
+	rand.Read(start[:])
+	s.epoch = int64(binary.BigEndian.Uint64(start[:]) >> 2)
 	if err := s.loadIdentity(); err != nil {
 		return err
 	}
