@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -18,8 +19,7 @@ const maxScan = 20_000
 // Events lists events; see store.Reader.
 func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Event, next hook.Seq, more bool, err error) {
 	if q.UUID != "" {
-		found, err = s.FindEvents(ctx, q.UUID)
-		return slices.DeleteFunc(found, func(e hook.Event) bool { return !wanted(&e, q) }), 0, false, err
+		return s.eventsOf(ctx, q)
 	}
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		stmt := conn.Prep("SELECT id, received, summary FROM blocks WHERE id <= ? ORDER BY id DESC")
@@ -53,6 +53,22 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Ev
 		return stmt.Reset()
 	})
 	return found, next, more, err
+}
+
+// eventsOf lists the events with one uuid: one of each source at most.
+func (s *Store) eventsOf(ctx context.Context, q store.EventQuery) (found []hook.Event, next hook.Seq, more bool, err error) {
+	if found, err = s.FindEvents(ctx, q.UUID); err != nil {
+		return nil, 0, false, err
+	}
+	found = slices.DeleteFunc(found, func(e hook.Event) bool {
+		return q.Before != 0 && e.Seq >= q.Before || !wanted(&e, q)
+	})
+	slices.SortFunc(found, func(a, b hook.Event) int { return cmp.Compare(b.Seq, a.Seq) })
+	if q.Limit > 0 && len(found) > q.Limit {
+		found = found[:q.Limit]
+		return found, found[q.Limit-1].Seq, true, nil
+	}
+	return found, 0, false, nil
 }
 
 // newestBlock is the block at which a listing starts.
