@@ -41,19 +41,18 @@ type Store struct {
 	lock     *os.File
 
 	// mu guards the one connection that writes, and everything below it.
-	mu         sync.Mutex
-	conn       *sqlite.Conn
-	synced     bool // what PRAGMA synchronous of conn is: FULL or NORMAL
-	closed     bool
-	nextBlock  int64
-	revision   int64
-	counts     counters
-	deleted    map[int64]bool // numbers of deleted hooks
-	leases     map[hook.Key]lease
-	epoch      int64
-	pruneFrom  int64 // the block at which Prune goes on
-	shrinkFrom int64 // the block at which PruneOldest goes on
-	unflushed  int   // estimated pages in the WAL since the last checkpoint
+	mu        sync.Mutex
+	conn      *sqlite.Conn
+	synced    bool // what PRAGMA synchronous of conn is: FULL or NORMAL
+	closed    bool
+	nextBlock int64
+	revision  int64
+	counts    counters
+	deleted   map[int64]bool // numbers of deleted hooks
+	leases    map[hook.Key]lease
+	epoch     int64 // of the newest lease
+	pruneFrom int64 // the block at which Prune goes on
+	unflushed int   // estimated pages in the WAL since the last checkpoint
 
 	readers    chan *sqlite.Conn // idle ones, of opened in all
 	opened     int
@@ -154,6 +153,11 @@ func (s *Store) connect() (*sqlite.Conn, error) {
 // load reads what the store keeps in memory.
 func (s *Store) load() error {
 	s.synced = true
+	// Epochs start anywhere, so that no lease from before a restart is taken
+	// for one of now.
+	var start [8]byte
+	rand.Read(start[:])
+	s.epoch = int64(binary.BigEndian.Uint64(start[:]) >> 2)
 	if err := s.loadIdentity(); err != nil {
 		return err
 	}
