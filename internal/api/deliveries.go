@@ -206,7 +206,7 @@ func (a *api) deliveriesOf(ctx context.Context, seqs []hook.Seq, q store.Deliver
 func (a *api) delivery(n *names, d *hook.Delivery) Delivery {
 	out := Delivery{
 		ID: d.ID(a.Tag), Event: d.UUID, EventID: d.Seq.String(), Type: d.Type,
-		Source: n.source[d.Source], Hook: n.hookID[d.Hook],
+		Source: n.sourceName(d.Source), Hook: n.hookID[d.Hook],
 		State: d.State.String(), Reason: d.Reason, AttemptCount: d.AttemptCount,
 		Created: Time{d.Created},
 	}

@@ -88,7 +88,7 @@ func (a *api) listEvents(ctx context.Context, in *eventList) (*list[Event], erro
 
 func (n *names) event(e *hook.Event) Event {
 	return Event{
-		ID: e.Seq.String(), UUID: e.UUID, Source: n.source[e.Source], Type: e.Type,
+		ID: e.Seq.String(), UUID: e.UUID, Source: n.sourceName(e.Source), Type: e.Type,
 		Published: Time{e.Published}, Received: Time{e.Received},
 	}
 }

@@ -73,7 +73,7 @@ func (a *api) listRejected(ctx context.Context, in *rejectedList) (*list[Rejecte
 
 func (n *names) rejected(r *store.Rejected) Rejected {
 	return Rejected{
-		ID: strconv.FormatInt(r.ID, 10), Source: n.source[r.Source],
+		ID: strconv.FormatInt(r.ID, 10), Source: n.sourceName(r.Source),
 		Received: Time{r.Received}, Reason: r.Reason, Detail: r.Detail, Size: r.Size,
 	}
 }
