@@ -218,6 +218,17 @@ func (w *world) get(path string, v any) {
 	}
 }
 
+// allow restarts the gateway so that it may deliver to some addresses.
+func (w *world) allow(cidr string) {
+	w.Helper()
+	w.stop()
+	w.options.AllowDestination = []string{cidr}
+	w.start()
+}
+
+// unmarshal reads JSON.
+func unmarshal(b []byte, v any) error { return json.Unmarshal(b, v) }
+
 // send is Okta's POST of some events.
 func (w *world) send(status int, events ...string) {
 	w.Helper()

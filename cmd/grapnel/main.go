@@ -17,10 +17,12 @@ import (
 
 // commands is the command line: one field for each command.
 type commands struct {
+	Serve      serveCmd      `cmd:"" help:"Run the gateway."`
 	Hooks      hooksCmd      `cmd:"" help:"Show and change event hooks."`
 	Sources    sourcesCmd    `cmd:"" help:"Show and change sources, the Okta orgs that call."`
 	Events     eventsCmd     `cmd:"" help:"Show events and send them again."`
 	Deliveries deliveriesCmd `cmd:"" help:"Show deliveries and send them again."`
+	Bench      BenchCmd      `cmd:"" help:"Measure what this machine can do."`
 }
 
 // Exit codes.
@@ -46,6 +48,7 @@ func run(ctx context.Context, args []string) int {
 		kong.Description("One Okta hook in, as many out as you need, nothing lost."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
+		defaults,
 		kong.Vars{"token_file": tokenFile},
 	)
 	if err != nil {

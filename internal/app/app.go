@@ -234,7 +234,8 @@ func (a *App) verify(ch *webhook.Channel) func(context.Context, hook.EventHook) 
 }
 
 func (a *App) challenged(ctx context.Context, source string, c hook.Challenge) {
-	_, err := a.store.UpdateSource(ctx, source, func(s *hook.Source) error {
+	// Okta may hang up as soon as it has its answer.
+	_, err := a.store.UpdateSource(context.WithoutCancel(ctx), source, func(s *hook.Source) error {
 		s.Challenge = c
 		return nil
 	})
@@ -244,7 +245,7 @@ func (a *App) challenged(ctx context.Context, source string, c hook.Challenge) {
 }
 
 func (a *App) learnHost(ctx context.Context, source, host string) {
-	if err := a.admin.LearnHost(ctx, source, host); err != nil {
+	if err := a.admin.LearnHost(context.WithoutCancel(ctx), source, host); err != nil {
 		a.log.Error("the org's host could not be stored", "source", source, "host", host, "error", err)
 	}
 }

@@ -158,19 +158,26 @@ func TestParseDeliverySetsBrokenElementsAside(t *testing.T) {
 		{`{"uuid":"u" "eventType":"t"}`, RejectMalformed},
 		{`[1 2]`, RejectMalformed},
 		{`undefined`, RejectMalformed},
+		{`{"a":"\"]}, \\","x":NaN}`, RejectMalformed},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%.40s", tt.element), func(t *testing.T) {
-			d, err := ParseDelivery([]byte(wrap(good + " , " + tt.element + "," + good)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(d.Events) != 2 || len(d.Rejected) != 1 {
-				t.Fatalf("%d events, rejected %v", len(d.Events), d.Rejected)
-			}
-			r := d.Rejected[0]
-			if r.Reason != tt.reason || r.Index != 1 || string(r.Raw) != tt.element || r.Detail == "" {
-				t.Errorf("rejected %q at %d as %s: %s", r.Raw, r.Index, r.Reason, r.Detail)
+			for index, elements := range []string{
+				tt.element + "," + good + "," + good,
+				good + " , " + tt.element + "," + good,
+				good + "," + good + "," + tt.element,
+			} {
+				d, err := ParseDelivery([]byte(wrap(elements)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(d.Events) != 2 || len(d.Rejected) != 1 {
+					t.Fatalf("%d events, rejected %v", len(d.Events), d.Rejected)
+				}
+				r := d.Rejected[0]
+				if r.Reason != tt.reason || r.Index != index || string(r.Raw) != tt.element || r.Detail == "" {
+					t.Errorf("rejected %q at %d as %s: %s", r.Raw, r.Index, r.Reason, r.Detail)
+				}
 			}
 		})
 	}
@@ -201,6 +208,7 @@ func TestParseDeliveryErrors(t *testing.T) {
 		{"no comma", wrap(good + good), 19 + len(good), flawElement},
 		{"truncated", wrap(good)[:60], 60, flawEnd},
 		{"truncated in an escape", `{"data":{"events":[{"a":"\`, 26, flawEnd},
+		{"truncated behind a flaw", `{"data":{"events":[{"a":NaN,"b":"\`, 24, flawValue},
 		{"truncated in a number", `{"data":{"events":[{"a":-`, 25, flawEnd},
 		{"data twice", `{"data":{"events":[]},"data":{"events":[]}}`, 29, flawTwice},
 		{"events twice", `{"data":{"events":{},"events":[]}}`, 30, flawTwice},

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 // A delivery taken apart and put together again is the same delivery. The batch
@@ -39,6 +40,9 @@ func TestAppendEnvelopeEscapes(t *testing.T) {
 		Events:    [][]byte{[]byte(`{"a": "\u00e9<"}`)},
 	}
 	got := AppendEnvelope(nil, e)
+	if !utf8.Valid(got) {
+		t.Errorf("not UTF-8: %q", got)
+	}
 	var back struct {
 		Source, EventID, EventTime string
 		Data                       struct{ Events []json.RawMessage }

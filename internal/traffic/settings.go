@@ -38,12 +38,12 @@ func groupApp(s *story) bool {
 	uri := "/api/v1/apps/" + a.instance.id + "/groups/" + group.id
 	s.desk(admin, uri).add("group.application_assignment.add", group, a.instance)
 	op := s.job()
-	op.add("application.user_membership.add", appUser(s.g, p), a.instance, p.user())
+	op.add("application.user_membership.add", appUser(p, a.instance), a.instance, p.user())
 	if s.chance(50) {
 		s.desk(admin, uri).add("group.application_assignment.update", group, a.instance)
 	}
 	s.desk(admin, uri).add("group.application_assignment.remove", group, a.instance)
-	s.job().add("application.user_membership.remove", appUser(s.g, p), a.instance, p.user())
+	s.job().add("application.user_membership.remove", appUser(p, a.instance), a.instance, p.user())
 	return true
 }
 
@@ -149,7 +149,7 @@ func directoryImport(s *story) bool {
 		p.groups = append(p.groups, i)
 		op.add("group.user_membership.add", p.user(), s.g.org.groups[i])
 	}
-	op.add("application.provision.user.import_profile", appUser(s.g, p), directory, p.user())
+	op.add("application.provision.user.import_profile", appUser(p, directory), directory, p.user())
 	if s.chance(8) {
 		op.add("system.import.roadblock", directory).fail("Too many app unassignments").note("threshold", "20")
 		return true

@@ -139,7 +139,7 @@ func (s *story) openApps(p *person, times int) {
 		a := s.app(p)
 		op := s.web(p, "/app/"+a.instance.id+"/sso")
 		op.base.credential = "OKTA_CLIENT_SESSION"
-		st := op.add("user.authentication.sso", a.instance, appUser(s.g, p))
+		st := op.add("user.authentication.sso", a.instance, appUser(p, a.instance))
 		st.targets[0].detail = `{"signOnModeType":"` + a.mode + `"}`
 		st.note("signOnMode", a.mode).note("initiationType", "IDP_INITIATED")
 		if s.chance(2) {
@@ -150,9 +150,9 @@ func (s *story) openApps(p *person, times int) {
 	}
 }
 
-// appUser is p's account at an app.
-func appUser(g *Generator, p *person) principal {
-	return principal{g.id("0ua"), "AppUser", p.login, p.name}
+// appUser is p's account at an app, the same whenever it is mentioned.
+func appUser(p *person, instance principal) principal {
+	return principal{"0ua" + p.id[3:11] + instance.id[3:12], "AppUser", p.login, p.name}
 }
 
 func (s *story) signOut(p *person) {

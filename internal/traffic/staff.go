@@ -59,7 +59,7 @@ func (s *story) hire() bool {
 
 func (s *story) assign(op *operation, p *person, i int) {
 	instance := s.g.org.apps[i].instance
-	account := appUser(s.g, p)
+	account := appUser(p, instance)
 	op.add("application.user_membership.add", account, instance, p.user())
 	if s.chance(40) {
 		push := op.add("application.provision.user.push", account, instance, p.user()).note("AppName", instance.displayName)
@@ -81,7 +81,8 @@ func (s *story) dismiss() bool {
 	s.desk(admin, "/api/v1/users/"+p.id+"/lifecycle/deactivate").add("user.lifecycle.deactivate", p.user())
 	op := s.job()
 	for _, i := range p.apps {
-		instance, account := s.g.org.apps[i].instance, appUser(s.g, p)
+		instance := s.g.org.apps[i].instance
+		account := appUser(p, instance)
 		op.add("application.user_membership.remove", account, instance, p.user())
 		if s.chance(30) {
 			op.add("application.provision.user.remove_entitlements", account, instance, p.user()).note("AppName", instance.displayName)
@@ -123,8 +124,8 @@ func moves(s *story) bool {
 	if s.chance(40) {
 		instance := s.app(p).instance
 		op := s.job()
-		op.add("application.provision.user.push_profile", appUser(s.g, p), instance, p.user()).note("AppName", instance.displayName)
-		op.add("application.user_membership.update", appUser(s.g, p), instance, p.user()).note("changedAttributes", strings.Join(changed, ","))
+		op.add("application.provision.user.push_profile", appUser(p, instance), instance, p.user()).note("AppName", instance.displayName)
+		op.add("application.user_membership.update", appUser(p, instance), instance, p.user()).note("changedAttributes", strings.Join(changed, ","))
 	}
 	if i := s.g.random.IntN(len(s.g.org.groups)); s.chance(50) {
 		s.toggleGroup(admin, p, i)
@@ -157,11 +158,11 @@ func (s *story) toggleApp(admin, p *person, i int) {
 		s.assign(op, p, i)
 	case len(rest) > 0:
 		p.apps = rest
-		op.add("application.user_membership.remove", appUser(s.g, p), instance, p.user())
+		op.add("application.user_membership.remove", appUser(p, instance), instance, p.user())
 	}
 	if s.chance(20) {
 		other := s.app(p).instance
-		s.desk(admin, "/api/v1/apps/"+other.id+"/users/"+p.id).add("application.user_membership.change_password", appUser(s.g, p), other, p.user())
+		s.desk(admin, "/api/v1/apps/"+other.id+"/users/"+p.id).add("application.user_membership.change_password", appUser(p, other), other, p.user())
 	}
 }
 

@@ -21,14 +21,30 @@ const blockFormat = 1
 var errCorrupt = errors.New("the store is damaged: a block cannot be read")
 
 var (
-	compressor, _ = zstd.NewWriter(nil,
+	compressor   = newCompressor()
+	decompressor = newDecompressor()
+)
+
+func newCompressor() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil,
 		zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderConcurrency(2),
 		zstd.WithWindowSize(maxBlockBytes))
-	decompressor, _ = zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(2),
-		zstd.WithDecoderMaxMemory(256<<20))
-)
+	if err != nil {
+		panic(err) // the options above are wrong
+	}
+	// It makes its pool at the first call: now, not in one store's hands.
+	e.EncodeAll(nil, nil)
+	return e
+}
+
+func newDecompressor() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(256<<20))
+	if err != nil {
+		panic(err) // the options above are wrong
+	}
+	return d
+}
 
 // block is a block on its way to disk.
 //

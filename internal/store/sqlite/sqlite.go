@@ -94,6 +94,10 @@ func Open(ctx context.Context, opts Options) (s *Store, err error) {
 	if s.lock, err = lockFile(opts.Path + ".lock"); err != nil {
 		return nil, err
 	}
+	// SQLite gives its other files the mode of this one.
+	if err := touch(opts.Path); err != nil {
+		return nil, err
+	}
 	if s.conn, err = s.connect(); err != nil {
 		return nil, err
 	}
@@ -248,6 +252,15 @@ func lockFile(path string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("%s is in use by another process; stop it first, or give this one another --store", path[:len(path)-len(".lock")]), f.Close())
 	}
 	return f, nil
+}
+
+// touch makes a file that only its owner can read, unless it is there.
+func touch(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // makeDir makes dir and its parents where they are missing, each synced into

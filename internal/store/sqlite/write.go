@@ -100,7 +100,12 @@ func (s *Store) read(ctx context.Context, do func(*sqlite.Conn) error) (err erro
 	conn.SetInterrupt(ctx.Done())
 	defer conn.SetInterrupt(nil)
 	end := sqlitex.Transaction(conn)
-	defer end(&err)
+	defer func() {
+		end(&err)
+		if err != nil && ctx.Err() != nil {
+			err = ctx.Err()
+		}
+	}()
 	return do(conn)
 }
 

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/bench"
+)
+
+// BenchCmd is `grapnel bench`. The report goes to stdout, progress to stderr.
+type BenchCmd struct {
+	Connections []int         `default:"16,64" help:"Numbers of connections to measure with."`
+	Duration    time.Duration `default:"10s" help:"How long each load lasts. Two are run, relay and gateway, for each number of connections and round."`
+	WarmUp      time.Duration `default:"2s" help:"How long the load before it lasts, which does not count."`
+	Events      int64         `help:"End a load after so many events if that comes first; 0 for no such limit."`
+	Rounds      int           `default:"3" help:"How often relay and gateway are measured in turn; medians are shown."`
+	Store       string        `placeholder:"URL" help:"The gateway's store, as serve takes it; what the benchmark puts there stays. Without it: SQLite in a new directory, removed afterwards."`
+	Dir         string        `default:"." type:"existingdir" help:"Where that directory is made: name one on the disk that the gateway will use."`
+	Output      string        `default:"text" enum:"text,json" help:"text or json."`
+
+	// The relay is this same binary, started by Run with these two.
+	RelayListen string `hidden:""`
+	RelayTo     string `hidden:""`
+}
+
+// Validate is called by kong.
+func (c *BenchCmd) Validate() error {
+	o := c.options()
+	return o.Check()
+}
+
+func (c *BenchCmd) options() bench.Options {
+	return bench.Options{
+		RelayArguments: func(address, to string) []string {
+			return []string{"bench", "--relay-listen", address, "--relay-to", to}
+		},
+		Connections: c.Connections, Duration: c.Duration, WarmUp: c.WarmUp, Events: c.Events, Rounds: c.Rounds,
+		Store: c.Store, Dir: c.Dir,
+		Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
+	}
+}
+
+// Run measures, until it is done or ctx ends.
+func (c *BenchCmd) Run(ctx context.Context) error {
+	if c.RelayListen != "" {
+		return bench.ServeRelay(ctx, c.RelayListen, c.RelayTo)
+	}
+	o := c.options()
+	var err error
+	if o.Executable, err = os.Executable(); err != nil {
+		return err
+	}
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return err
+	}
+	report, err := bench.Run(ctx, o)
+	if ctx.Err() != nil {
+		return errors.New("interrupted; nothing is left running, and no figures were kept")
+	}
+	if err != nil {
+		return err
+	}
+	if c.Output == "json" {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(report)
+	} else {
+		err = report.Write(os.Stdout)
+	}
+	return errors.Join(err, report.Err())
+}

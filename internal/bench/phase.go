@@ -1,0 +1,146 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+const (
+	// drainPatience is how long nothing may arrive before what is still owed
+	// counts as lost; drainLimit bounds the whole wait.
+	drainPatience = 30 * time.Second
+	drainLimit    = 10 * time.Minute
+
+	// restInterval is how often the process is asked whether it is at rest, that
+	// is uses under a tenth of a CPU; restLimit bounds the wait.
+	restInterval = 100 * time.Millisecond
+	restLimit    = 3 * time.Second
+)
+
+var errEnded = errors.New("it ended by itself")
+
+// phase measures one process under one number of connections: start, warm-up,
+// load, drain, rest, stop.
+func (o *Options) phase(ctx context.Context, start starter, connections int) (_ Figures, err error) {
+	interrupted := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l := newLedger(newEventID(uint16(rand.Uint32())), maxEvents)
+	sink, err := startSink(ctx, l.arrive)
+	if err != nil {
+		return Figures{}, err
+	}
+	defer sink.stop()
+	// A source is known by its org's host: a store that is used again needs a new one.
+	orgHost := fmt.Sprintf("%08x.okta.example", rand.Uint32())
+	subject, err := start(ctx, sink.address, orgHost)
+	if subject == nil {
+		return Figures{}, err
+	}
+	defer func() {
+		subject.stop()
+		if err != nil && interrupted.Err() == nil {
+			err = fmt.Errorf("%w; %s", err, subject.last())
+		}
+		err = errors.Join(err, subject.close())
+	}()
+	if err != nil {
+		return Figures{}, err
+	}
+	watch := context.AfterFunc(subject.ended, func() { cancel(errEnded) })
+	defer watch()
+	load, err := newLoader(ctx, subject.target, orgHost, connections, l)
+	if err != nil {
+		return Figures{}, err
+	}
+	defer load.close()
+	measures, err := o.measure(ctx, l, load, func() (usage, error) { return usageOf(subject.cmd.Process.Pid) })
+	if err != nil {
+		return Figures{}, err
+	}
+	// A process that is stopped ends what it has under way: it may still repeat.
+	subject.stop()
+	sink.stop()
+	return Figures{Measures: measures, Counts: l.counts()}, nil
+}
+
+// measure runs the warm-up and the load, each to its last delivery.
+func (o *Options) measure(ctx context.Context, l *ledger, load *loader, used func() (usage, error)) (Measures, error) {
+	// The second usage is our own: what the load generator and the sink take.
+	run := func(duration time.Duration) (theirs, ours usage, err error) {
+		if err = load.run(ctx, duration, o.Events); err != nil {
+			return theirs, ours, err
+		}
+		if err = drain(ctx, l); err != nil {
+			return theirs, ours, err
+		}
+		if theirs, err = rest(ctx, used); err == nil {
+			ours, err = usageOf(os.Getpid())
+		}
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = nil
+		}
+		return theirs, ours, err
+	}
+	before, oursBefore, err := run(o.WarmUp)
+	if err != nil {
+		return Measures{}, err
+	}
+	from, arrived := l.taken.Load(), l.first.Load()
+	after, oursAfter, err := run(o.Duration)
+	if err != nil {
+		return Measures{}, err
+	}
+	m := l.figures(from)
+	if delivered := l.first.Load() - arrived; delivered > 0 {
+		m.CPUPer1000 = (after.cpu - before.cpu).Seconds() * 1000 / float64(delivered)
+		m.LoadCPUPer1000 = (oursAfter.cpu - oursBefore.cpu).Seconds() * 1000 / float64(delivered)
+	}
+	m.PeakMemory = float64(after.peak)
+	return m, nil
+}
+
+// drain waits until every acknowledged event has arrived, or nothing more comes.
+func drain(ctx context.Context, l *ledger) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	limit, progress, arrived := time.Now().Add(drainLimit), time.Now(), l.first.Load()
+	for at, owed := l.owed(0); owed; at, owed = l.owed(at) {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case now := <-tick.C:
+			if n := l.first.Load(); n != arrived {
+				progress, arrived = now, n
+			}
+			if now.After(limit) || now.Sub(progress) > drainPatience {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// rest waits until the process has done what follows a delivery, and returns
+// what it has used by then.
+func rest(ctx context.Context, used func() (usage, error)) (usage, error) {
+	last, err := used()
+	tick := time.NewTicker(restInterval)
+	defer tick.Stop()
+	for limit := time.Now().Add(restLimit); err == nil && time.Now().Before(limit); {
+		select {
+		case <-ctx.Done():
+			return usage{}, context.Cause(ctx)
+		case <-tick.C:
+		}
+		before := last.cpu
+		if last, err = used(); last.cpu-before <= restInterval/10 {
+			break
+		}
+	}
+	return last, err
+}

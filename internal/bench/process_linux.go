@@ -1,0 +1,83 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// clockTick is the unit of /proc/PID/stat: USER_HZ, 100 a second on every
+// architecture that Go supports (proc_pid_stat(5)).
+const clockTick = 10 * time.Millisecond
+
+// dieWithParent has the kernel kill the child when this process dies without
+// having had the time to, by SIGKILL for instance. The signal comes with the
+// end of the thread that started the child; Go ends threads only with a
+// goroutine that has locked one, and none here does.
+func dieWithParent() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
+
+// usageOf asks the kernel. The peak comes from VmHWM rather than from the
+// child's rusage, since a child's ru_maxrss starts from its parent's.
+func usageOf(pid int) (usage, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return usage{}, err
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return usage{}, err
+	}
+	cpu, err := parseStat(stat)
+	if err != nil {
+		return usage{}, err
+	}
+	peak, err := parseStatus(status)
+	return usage{cpu: cpu, peak: peak}, err
+}
+
+// parseStat returns utime + stime, fields 14 and 15 of /proc/PID/stat. They are
+// counted from the state, field 3, which follows the last parenthesis: the name
+// in field 2 may hold anything.
+func parseStat(text []byte) (time.Duration, error) {
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) < 13 {
+		return 0, errors.New("/proc/PID/stat has too few fields")
+	}
+	var ticks uint64
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseUint(string(field), 10, 48)
+		if err != nil {
+			return 0, fmt.Errorf("/proc/PID/stat: %w", err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick, nil
+}
+
+// parseStatus returns VmHWM of /proc/PID/status in bytes.
+func parseStatus(text []byte) (int64, error) {
+	for line := range bytes.Lines(text) {
+		if value, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
+			kib, _, _ := bytes.Cut(bytes.TrimSpace(value), []byte(" "))
+			n, err := strconv.ParseInt(string(kib), 10, 48)
+			return n << 10, err
+		}
+	}
+	return 0, errors.New("/proc/PID/status has no VmHWM")
+}
+
+// inMemory reports whether dir is on a file system that has no disk under it,
+// where fsync costs nothing (statfs(2): TMPFS_MAGIC, RAMFS_MAGIC).
+func inMemory(dir string) bool {
+	var fs syscall.Statfs_t
+	if syscall.Statfs(dir, &fs) != nil {
+		return false
+	}
+	return uint32(fs.Type) == 0x01021994 || uint32(fs.Type) == 0x858458f6
+}

@@ -1,0 +1,16 @@
+//go:build !linux
+
+package bench
+
+import (
+	"errors"
+	"syscall"
+)
+
+func dieWithParent() *syscall.SysProcAttr { return nil }
+
+// usageOf has no equal elsewhere for a process that goes on running: the
+// figures are left out.
+func usageOf(int) (usage, error) { return usage{}, errors.ErrUnsupported }
+
+func inMemory(string) bool { return false }

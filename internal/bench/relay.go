@@ -1,0 +1,111 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	relayWorkers = 64
+	// relayQueue is how many events may wait for a worker; a full queue holds
+	// the answers back.
+	relayQueue = 64
+)
+
+// Relay is the yardstick: it reads a body, answers 200 and sends the body on to
+// one destination, storing nothing. It is written as one would write it in an
+// afternoon with net/http, neither tuned nor hampered, so that the ratio says
+// what keeping, deduplicating, routing and retrying cost.
+type Relay struct {
+	to      string
+	queue   chan []byte
+	client  *http.Client
+	workers sync.WaitGroup
+}
+
+// NewRelay starts the workers of a relay that forwards to the URL to.
+func NewRelay(to string) *Relay {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil
+	transport.MaxIdleConns = relayWorkers
+	transport.MaxIdleConnsPerHost = relayWorkers
+	r := &Relay{
+		to:     to,
+		queue:  make(chan []byte, relayQueue),
+		client: &http.Client{Transport: transport, Timeout: 30 * time.Second},
+	}
+	for range relayWorkers {
+		r.workers.Go(func() {
+			for body := range r.queue {
+				if err := r.forward(body); err != nil {
+					slog.Error("the relay lost an event", "error", err)
+				}
+			}
+		})
+	}
+	return r
+}
+
+func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.queue <- body
+	w.WriteHeader(http.StatusOK)
+}
+
+func (r *Relay) forward(body []byte) error {
+	resp, err := r.client.Post(r.to, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the destination answered %s", resp.Status)
+	}
+	return nil
+}
+
+// Close forwards what is queued and ends the workers. No request may be in
+// progress, and none may follow.
+func (r *Relay) Close() {
+	close(r.queue)
+	r.workers.Wait()
+	r.client.CloseIdleConnections()
+}
+
+// ServeRelay listens on address and relays to the URL to until ctx ends.
+func ServeRelay(ctx context.Context, address, to string) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return fmt.Errorf("the relay cannot listen: %w", err)
+	}
+	relay := NewRelay(to)
+	server := &http.Server{Handler: relay, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil {
+		return fmt.Errorf("the relay still had requests in progress: %w", err)
+	}
+	relay.Close()
+	return nil
+}

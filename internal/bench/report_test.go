@@ -1,0 +1,70 @@
+package bench
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestReportIsWrittenForPeople(t *testing.T) {
+	relay := Figures{
+		Measures{18612.4, 18577.5, 0.0033512, 0.0142, 0.012, 0.0415, 0.0571, 25 << 20, 0.021},
+		Counts{Acknowledged: 186124, Delivered: 186124},
+	}
+	gateway := Figures{
+		Measures{8123, 8100, 0.0061, 0.0312345, 0.0199999, 1.25, 0, 0, 0.022},
+		Counts{Acknowledged: 81230, Delivered: 81230, Repeated: 2, Refused: 1},
+	}
+	report := Report{
+		CPUs: 2, System: "linux/amd64", Go: "go1.26", Store: "sqlite in a new directory in /data",
+		Duration: "10s", Rounds: 3, Notes: []string{"one", "two"},
+		Results: []Result{
+			{Connections: 16, Relay: relay, Gateway: gateway, Ratio: gateway.over(relay.Measures)},
+			{Connections: 64},
+		},
+	}
+	var text strings.Builder
+	if err := report.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	const golden = "testdata/report.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(text.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text.String() != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", text.String(), want)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	good := Options{Connections: []int{1, 1000}, Duration: 10 * time.Second, WarmUp: 0, Rounds: 1}
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for name, spoil := range map[string]func(*Options){
+		"no connections":       func(o *Options) { o.Connections = nil },
+		"zero connections":     func(o *Options) { o.Connections = []int{0} },
+		"too many connections": func(o *Options) { o.Connections = []int{1001} },
+		"too short":            func(o *Options) { o.Duration = time.Millisecond },
+		"too long":             func(o *Options) { o.Duration = time.Hour },
+		"a negative warm-up":   func(o *Options) { o.WarmUp = -1 },
+		"too many events":      func(o *Options) { o.Events = maxEvents },
+		"no rounds":            func(o *Options) { o.Rounds = 0 },
+	} {
+		o := good
+		spoil(&o)
+		if o.Check() == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
