@@ -134,13 +134,17 @@ func (c *client) refused(resp *http.Response, answer []byte) error {
 		} `json:"errorCauses"`
 	}
 	if json.Unmarshal(answer, &said) != nil || said.Detail == "" && said.Summary == "" {
-		return fmt.Errorf("%s answered %s; is it a gateway's admin address?", c.base, resp.Status)
+		return fmt.Errorf("%w: %s", c.strange(), resp.Status)
 	}
 	text := said.Detail + said.Summary
 	for _, cause := range said.Causes {
 		text += "; " + cause.Summary
 	}
 	return errors.New(printable(text))
+}
+
+func (c *client) strange() error {
+	return fmt.Errorf("%s does not answer as a gateway does; --url or GRAPNEL_URL must be its admin address", c.base)
 }
 
 // object performs a request that answers one JSON object.
@@ -151,7 +155,7 @@ func (c *client) object(ctx context.Context, method, path string, body any) (row
 	}
 	var r row
 	if err := json.Unmarshal(answer, &r); err != nil {
-		return nil, nil, fmt.Errorf("%s did not answer as a gateway does: %w", c.base, err)
+		return nil, nil, c.strange()
 	}
 	return r, answer, nil
 }
@@ -173,8 +177,8 @@ func (c *client) list(ctx context.Context, path string, query url.Values, limit 
 			return all, err
 		}
 		var page listing
-		if err := json.Unmarshal(answer, &page); err != nil {
-			return all, fmt.Errorf("%s did not answer as a gateway does: %w", c.base, err)
+		if err := json.Unmarshal(answer, &page); err != nil || page.Items == nil {
+			return all, c.strange()
 		}
 		all.Items = append(all.Items, page.Items...)
 		all.Next = page.Next

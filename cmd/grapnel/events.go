@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
+	"strconv"
 	"time"
 )
 
@@ -105,8 +105,7 @@ type eventsGet struct {
 
 func (cmd *eventsGet) Run(ctx context.Context, c *client) error {
 	id := cmd.ID
-	if strings.Contains(id, "-") {
-		var err error
+	if _, err := strconv.ParseInt(id, 10, 64); err != nil {
 		if id, err = findEvent(ctx, c, id); err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func (cmd *hooksList) Run(ctx context.Context, c *client) error {
 	}
 	var found listing
 	if err := json.Unmarshal(answer, &found.Items); err != nil {
-		return fmt.Errorf("%s did not answer as a gateway does: %w", c.base, err)
+		return c.strange()
 	}
 	return cmd.printList("event hooks", found, hookColumns)
 }

@@ -4,7 +4,8 @@ package main
 //
 //   - Data goes to stdout, talk to stderr: what a pipe receives is data only.
 //   - --output json prints what the gateway answered, indented, and nothing
-//     else. It is for programs; tables are for people and may change.
+//     else but a secret that was made here. It is for programs; tables are for
+//     people and may change.
 //   - A table has a head of capital letters and two spaces between columns. It
 //     is as wide as it needs to be, but on a terminal never wider than that:
 //     texts are cut (…) first, then columns are left out from the right.
@@ -95,7 +96,24 @@ func (o *output) printList(what string, found listing, columns []column) error {
 	return nil
 }
 
-func printTable(rows []row, columns []column) error {
+// screen is where data is printed.
+type screen struct {
+	io.Writer
+	width  int // of a terminal; 0 for none
+	colour bool
+}
+
+func stdout() *screen {
+	width, _, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		width = 0
+	}
+	return &screen{os.Stdout, width, width > 0 && os.Getenv("NO_COLOR") == ""}
+}
+
+func printTable(rows []row, columns []column) error { return stdout().table(rows, columns) }
+
+func (s *screen) table(rows []row, columns []column) error {
 	lines := make([][]string, 0, len(rows)+1)
 	head := make([]string, len(columns))
 	for i, c := range columns {
@@ -109,7 +127,7 @@ func printTable(rows []row, columns []column) error {
 		}
 		lines = append(lines, cells)
 	}
-	widths := fit(lines, columns, terminalWidth())
+	widths := fit(lines, columns, s.width)
 	var b strings.Builder
 	for n, cells := range lines {
 		var line strings.Builder
@@ -117,13 +135,13 @@ func printTable(rows []row, columns []column) error {
 			text := cut(cells[i], width)
 			pad := strings.Repeat(" ", width-utf8.RuneCountInString(text)+2)
 			if n > 0 {
-				text = paint(text)
+				text = s.paint(text)
 			}
 			line.WriteString(text + pad)
 		}
 		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
-	_, err := io.WriteString(os.Stdout, b.String())
+	_, err := io.WriteString(s, b.String())
 	return err
 }
 
@@ -165,17 +183,17 @@ func cut(text string, width int) string {
 
 // printFields prints the members of one thing that are there, a line for each.
 func printFields(r row, columns []column) error {
-	width := 0
+	s, width := stdout(), 0
 	for _, c := range columns {
 		width = max(width, len(c.title))
 	}
 	var b strings.Builder
 	for _, c := range columns {
 		if text := r.text(c.path); text != "" {
-			fmt.Fprintf(&b, "%-*s  %s\n", width, c.title, paint(text))
+			fmt.Fprintf(&b, "%-*s  %s\n", width, c.title, s.paint(text))
 		}
 	}
-	_, err := io.WriteString(os.Stdout, b.String())
+	_, err := io.WriteString(s, b.String())
 	return err
 }
 
@@ -226,21 +244,12 @@ var colours = map[string]string{
 	"dead": "31", "wrong": "31", "absent": "31",
 }
 
-func paint(text string) string {
+func (s *screen) paint(text string) string {
 	colour := colours[text]
-	if colour == "" || terminalWidth() == 0 || os.Getenv("NO_COLOR") != "" {
+	if colour == "" || !s.colour {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"
-}
-
-// terminalWidth is 0 when stdout is no terminal.
-func terminalWidth() int {
-	width, _, err := term.GetSize(int(os.Stdout.Fd()))
-	if err != nil {
-		return 0
-	}
-	return width
 }
 
 // talk tells a person something that is not data.

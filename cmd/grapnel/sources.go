@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -58,21 +59,27 @@ func (cmd *sourcesGet) Run(ctx context.Context, c *client) error {
 	return cmd.printSource(s, raw, "")
 }
 
-// printSource prints a source, with its secret if that is known.
+// printSource prints a source, with its secret if it was made here.
 func (o *output) printSource(s row, raw []byte, secret string) error {
 	warnings, _ := s["warnings"].([]any)
 	for _, w := range warnings {
 		talk("Warning: %s", printable(text(w)))
 	}
+	if auth, ok := s["auth"].(map[string]any); ok && secret != "" {
+		auth["value"] = secret
+		var err error
+		if raw, err = json.Marshal(s); err != nil {
+			return err
+		}
+	}
 	if o.json() {
 		return printJSON(raw)
 	}
-	s["secret"] = secret
 	return printFields(s, []column{
 		{"Name", "name", false},
 		{"Endpoint URL", "url", false},
 		{"Authentication field", "auth.key", false},
-		{"Authentication secret", "secret", false},
+		{"Authentication secret", "auth.value", false},
 		{"Org", "host", false},
 		{"Created", "created", false},
 		{"Older secret until", "previous.until", false},
@@ -128,7 +135,7 @@ func (cmd *sourcesCreate) Run(ctx context.Context, c *client) error {
 		return err
 	}
 	if generated != "" {
-		talk("The secret is shown only now: %s", generated)
+		talk("The secret is shown only now.")
 	}
 	talk("In Okta: Workflow > Event Hooks > Create Event Hook; paste the URL, the authentication field and the secret.")
 	return cmd.printSource(s, raw, generated)

@@ -83,18 +83,17 @@ func (a *api) listDeliveries(ctx context.Context, in *deliveryList) (*list[Deliv
 	if err != nil {
 		return nil, err
 	}
-	var (
-		found []hook.Delivery
-		next  *hook.Key
-	)
-	if in.Event == "" {
-		found, next, err = a.Store.Deliveries(ctx, q, time.Now())
-	} else {
-		var seqs []hook.Seq
-		if seqs, err = a.findEvents(ctx, in.Event); err == nil {
-			found, next, err = a.deliveriesOf(ctx, seqs, q)
+	from, err := parsePlace(in.After)
+	if err != nil {
+		return nil, err
+	}
+	seqs := []hook.Seq{0} // all
+	if in.Event != "" {
+		if seqs, err = a.findEvents(ctx, in.Event); err != nil {
+			return nil, err
 		}
 	}
+	found, next, err := a.deliveriesOf(ctx, seqs, q, from)
 	if err != nil {
 		return nil, err
 	}
@@ -102,10 +101,7 @@ func (a *api) listDeliveries(ctx context.Context, in *deliveryList) (*list[Deliv
 	for i := range found {
 		items[i] = a.delivery(n, &found[i])
 	}
-	if next == nil {
-		return page(items, ""), nil
-	}
-	return page(items, encodeCursor('d', int64(next.Seq), next.Hook, next.Replay)), nil
+	return page(items, next.cursor()), nil
 }
 
 func (in *deliveryList) query(n *names) (q store.DeliveryQuery, err error) {
@@ -128,11 +124,7 @@ func (in *deliveryList) query(n *names) (q store.DeliveryQuery, err error) {
 			q.States = append(q.States, state)
 		}
 	}
-	if in.After != "" {
-		q.Before = new(hook.Key)
-		err = decodeCursor('d', in.After, (*int64)(&q.Before.Seq), &q.Before.Hook, &q.Before.Replay)
-	}
-	return q, err
+	return q, nil
 }
 
 // findEvents returns the events that a parameter names, newest first: none
@@ -154,10 +146,67 @@ func (a *api) findEvents(ctx context.Context, id string) ([]hook.Seq, error) {
 	return seqs, nil
 }
 
+// place is where a listing of deliveries goes on: with those of one event (0
+// for all events), after one of them (or with the first). A nil place is the end.
+type place struct {
+	event  hook.Seq
+	before *hook.Key
+}
+
+func (p *place) cursor() string {
+	switch {
+	case p == nil:
+		return ""
+	case p.before == nil:
+		return encodeCursor('d', int64(p.event), 0, 0, 0)
+	default:
+		return encodeCursor('d', int64(p.event), int64(p.before.Seq), p.before.Hook, p.before.Replay)
+	}
+}
+
+func parsePlace(cursor string) (p place, err error) {
+	if cursor == "" {
+		return p, nil
+	}
+	var key hook.Key
+	err = decodeCursor('d', cursor, (*int64)(&p.event), (*int64)(&key.Seq), &key.Hook, &key.Replay)
+	if key != (hook.Key{}) {
+		p.before = &key
+	}
+	return p, err
+}
+
+// deliveriesOf lists the deliveries of some events, given newest first, one
+// event after the other.
+func (a *api) deliveriesOf(ctx context.Context, seqs []hook.Seq, q store.DeliveryQuery, from place) (found []hook.Delivery, next *place, err error) {
+	now, limit := time.Now(), q.Limit
+	for _, seq := range seqs {
+		if from.event != 0 && seq > from.event {
+			continue // of an earlier page
+		}
+		if len(found) == limit {
+			return found, &place{event: seq}, nil
+		}
+		q.Event, q.Limit, q.Before = seq, limit-len(found), nil
+		if seq == from.event {
+			q.Before = from.before
+		}
+		part, last, err := a.Store.Deliveries(ctx, q, now)
+		if err != nil {
+			return nil, nil, err
+		}
+		found = append(found, part...)
+		if last != nil {
+			return found, &place{seq, last}, nil
+		}
+	}
+	return found, nil, nil
+}
+
 func (a *api) delivery(n *names, d *hook.Delivery) Delivery {
 	out := Delivery{
 		ID: d.ID(a.Tag), Event: d.UUID, EventID: d.Seq.String(), Type: d.Type,
-		Source: n.source[d.Source], Hook: n.hookID[d.Hook],
+		Source: n.sourceName(d.Source), Hook: n.hookID[d.Hook],
 		State: d.State.String(), Reason: d.Reason, AttemptCount: d.AttemptCount,
 		Created: Time{d.Created},
 	}

@@ -31,7 +31,7 @@ type EventDetail struct {
 	Repaired       bool          `json:"logEventRepaired,omitempty" doc:"Whether logEvent had to be changed to be shown: bytes that are not UTF-8 are replaced. What is kept, and delivered, is as it came."`
 	FilterErrors   []FilterError `json:"filterErrors" nullable:"false" doc:"The event hooks whose filter could not judge the event, which counts as no match."`
 	Deliveries     []Delivery    `json:"deliveries" nullable:"false" doc:"At most 100."`
-	MoreDeliveries bool          `json:"moreDeliveries,omitempty" doc:"Whether there are more; list them with /v1/deliveries?event=."`
+	MoreDeliveries bool          `json:"moreDeliveries,omitempty" doc:"Whether there may be more; list them with /v1/deliveries?event=."`
 }
 
 // FilterError is a filter that could not judge an event.
@@ -88,7 +88,7 @@ func (a *api) listEvents(ctx context.Context, in *eventList) (*list[Event], erro
 
 func (n *names) event(e *hook.Event) Event {
 	return Event{
-		ID: e.Seq.String(), UUID: e.UUID, Source: n.source[e.Source], Type: e.Type,
+		ID: e.Seq.String(), UUID: e.UUID, Source: n.sourceName(e.Source), Type: e.Type,
 		Published: Time{e.Published}, Received: Time{e.Received},
 	}
 }
@@ -124,7 +124,7 @@ func (a *api) getEvent(ctx context.Context, in *byID) (*eventAnswer, error) {
 	for _, f := range failed {
 		d.FilterErrors = append(d.FilterErrors, FilterError{n.hookID[f.Hook], hook.ReasonFilter, f.Detail})
 	}
-	found, next, err := a.deliveriesOf(ctx, []hook.Seq{seq}, store.DeliveryQuery{Limit: deliveriesShown})
+	found, next, err := a.Store.Deliveries(ctx, store.DeliveryQuery{Event: seq, Limit: deliveriesShown}, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -144,32 +144,4 @@ func embed(raw []byte) (value json.RawMessage, repaired bool) {
 	}
 	text, _ := json.Marshal(string(value)) // a string always can be written
 	return text, true
-}
-
-// deliveriesOf lists the deliveries of some events, which are given newest
-// first, as one listing that q.Before continues.
-func (a *api) deliveriesOf(ctx context.Context, seqs []hook.Seq, q store.DeliveryQuery) (found []hook.Delivery, next *hook.Key, err error) {
-	now, limit := time.Now(), q.Limit
-	for i, seq := range seqs {
-		if q.Before != nil && q.Before.Seq < seq {
-			continue // listed in a page before
-		}
-		if q.Before != nil && q.Before.Seq > seq {
-			q.Before = nil
-		}
-		q.Event, q.Limit = seq, limit-len(found)
-		part, next, err := a.Store.Deliveries(ctx, q, now)
-		if err != nil {
-			return nil, nil, err
-		}
-		found = append(found, part...)
-		if next != nil {
-			return found, next, nil
-		}
-		if len(found) == limit && i+1 < len(seqs) {
-			last := found[limit-1].Key
-			return found, &last, nil
-		}
-	}
-	return found, nil, nil
 }

@@ -57,7 +57,7 @@ func invalidField(location, detail string) error {
 // missing is the answer for a resource that does not exist, or not any more.
 func missing(err error, what, id string) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return huma.Error404NotFound(fmt.Sprintf("there is no %s %q; it may have been removed by retention", what, id))
+		return huma.Error404NotFound(fmt.Sprintf("there is no %s %q, or not any more", what, id))
 	}
 	return err
 }

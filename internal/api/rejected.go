@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -64,8 +65,7 @@ func (a *api) listRejected(ctx context.Context, in *rejectedList) (*list[Rejecte
 	for i := range found {
 		items[i] = n.rejected(&found[i])
 	}
-	// The store does not say whether more follow: an empty page ends the list.
-	if len(found) == 0 {
+	if len(found) < in.Limit {
 		return page(items, ""), nil
 	}
 	return page(items, encodeCursor('r', found[len(found)-1].ID)), nil
@@ -73,7 +73,7 @@ func (a *api) listRejected(ctx context.Context, in *rejectedList) (*list[Rejecte
 
 func (n *names) rejected(r *store.Rejected) Rejected {
 	return Rejected{
-		ID: strconv.FormatInt(r.ID, 10), Source: n.source[r.Source],
+		ID: strconv.FormatInt(r.ID, 10), Source: n.sourceName(r.Source),
 		Received: Time{r.Received}, Reason: r.Reason, Detail: r.Detail, Size: r.Size,
 	}
 }
@@ -92,10 +92,10 @@ func (a *api) getRejected(ctx context.Context, in *byID) (*rejectedAnswer, error
 		return nil, err
 	}
 	d := RejectedDetail{Rejected: n.rejected(&r)}
-	if text, raw := textOrBytes(r.Raw); len(text) == len(r.Raw) {
-		d.Body = text
-	} else if d.Base64 = raw; raw == nil {
-		d.Base64 = r.Raw // text but for its last bytes, and here every byte counts
+	if utf8.Valid(r.Raw) {
+		d.Body = string(r.Raw)
+	} else {
+		d.Base64 = r.Raw
 	}
 	return &rejectedAnswer{d}, nil
 }

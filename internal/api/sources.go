@@ -72,7 +72,7 @@ type SourceSpec struct {
 type AuthSpec struct {
 	Key     string        `json:"key" doc:"The name of the header, as in Okta's \"authentication field\"."`
 	Value   *string       `json:"value,omitempty" writeOnly:"true" doc:"The whole value of the header, as in Okta's \"authentication secret\". A PUT that leaves it out keeps it."`
-	Headers []hook.Header `json:"headers,omitempty" doc:"Custom headers that must match, too."`
+	Headers []hook.Header `json:"headers,omitempty" doc:"Custom headers that must match, too. A PUT that leaves them out removes them."`
 }
 
 // PreviousSpec is an older secret.
@@ -88,7 +88,7 @@ type byName struct {
 type (
 	newSource     struct{ Body NewSource }
 	changedSource struct {
-		byName
+		Name string `path:"name"`
 		Body ChangedSource
 	}
 	sourceAnswer struct{ Body Source }
@@ -203,8 +203,8 @@ func (a *api) source(s *admin.Source, count hook.SourceCount) Source {
 	if c := s.Challenge; !c.At.IsZero() {
 		out.Challenge = &Challenge{Time{c.At}, c.Secret}
 		if c.Secret != hook.SecretRight {
-			out.Warnings = append(out.Warnings, fmt.Sprintf("Okta last verified this source with its secret %s: every delivery is refused "+
-				"until Okta's authentication field is %q with this source's secret", c.Secret, s.AuthKey))
+			out.Warnings = append(out.Warnings, fmt.Sprintf("when Okta last verified this source, the secret was %s: Okta did not notice, but every "+
+				"delivery is refused until the authentication field in Okta is %q and its secret is this source's", c.Secret, s.AuthKey))
 		}
 	}
 	if len(s.SameHost) > 0 {

@@ -49,15 +49,7 @@ func parseStat(text []byte) (time.Duration, error) {
 	if len(fields) < 13 {
 		return 0, errors.New("/proc/PID/stat has too few fields")
 	}
-	var ticks uint64
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseUint(string(field), 10, 48)
-		if err != nil {
-			return 0, fmt.Errorf("/proc/PID/stat: %w", err)
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * clockTick, nil
+	return ticks(fields[11], fields[12])
 }
 
 // parseStatus returns VmHWM of /proc/PID/status in bytes.
@@ -70,6 +62,40 @@ func parseStatus(text []byte) (int64, error) {
 		}
 	}
 	return 0, errors.New("/proc/PID/status has no VmHWM")
+}
+
+// machineBusy is how much CPU time all processes of this machine have had, and
+// what its host took from it. Interrupts are left out: those for our own
+// packets are in the processes' times already.
+func machineBusy() (time.Duration, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	return parseMachine(text)
+}
+
+// parseMachine returns user, nice, system and steal: fields 1, 2, 3 and 8 of the
+// first line of /proc/stat (proc_stat(5)).
+func parseMachine(text []byte) (time.Duration, error) {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) < 9 || string(fields[0]) != "cpu" {
+		return 0, errors.New("/proc/stat does not begin with the CPUs' times")
+	}
+	return ticks(fields[1], fields[2], fields[3], fields[8])
+}
+
+func ticks(fields ...[]byte) (time.Duration, error) {
+	var sum uint64
+	for _, field := range fields {
+		n, err := strconv.ParseUint(string(field), 10, 48)
+		if err != nil {
+			return 0, fmt.Errorf("not a number of clock ticks: %w", err)
+		}
+		sum += n
+	}
+	return time.Duration(sum) * clockTick, nil
 }
 
 // inMemory reports whether dir is on a file system that has no disk under it,

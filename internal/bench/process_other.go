@@ -5,6 +5,7 @@ package bench
 import (
 	"errors"
 	"syscall"
+	"time"
 )
 
 func dieWithParent() *syscall.SysProcAttr { return nil }
@@ -12,5 +13,7 @@ func dieWithParent() *syscall.SysProcAttr { return nil }
 // usageOf has no equal elsewhere for a process that goes on running: the
 // figures are left out.
 func usageOf(int) (usage, error) { return usage{}, errors.ErrUnsupported }
+
+func machineBusy() (time.Duration, error) { return 0, errors.ErrUnsupported }
 
 func inMemory(string) bool { return false }

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/grapnel-hooks/grapnel/internal/app"
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/sqlite"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"grapnel": main})
+}
+
+// Each script under testdata runs against a gateway of its own; see history.
+func TestScripts(t *testing.T) {
+	if files, err := filepath.Glob("testdata/*.txtar"); err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			h := &history{Env: env, file: filepath.Join(t.TempDir(), "grapnel.db"), number: map[string]int64{}}
+			return h.tell()
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"expand": expand},
+	})
+}
+
+// expand FILE puts the values of environment variables into a file.
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	file := ts.MkAbs(args[0])
+	ts.Check(os.WriteFile(file, []byte(os.Expand(ts.ReadFile(file), ts.Getenv)), 0o600))
+}
+
+// TestExitCodes: 0 fine, 1 failed, 2 wrong usage.
+func TestExitCodes(t *testing.T) {
+	t.Setenv("GRAPNEL_URL", "http://127.0.0.1:1")
+	t.Setenv("GRAPNEL_TOKEN", "token")
+	for _, test := range []struct {
+		want int
+		args []string
+	}{
+		{exitFailed, []string{"events", "list"}},
+		{exitUsage, []string{"event"}},
+		{exitUsage, []string{"events"}},
+		{exitUsage, []string{"events", "list", "--limit", "0"}},
+		{exitUsage, []string{"events", "list", "--since", "yesterday"}},
+		{exitUsage, []string{"events", "list", "--output", "xml"}},
+		{exitUsage, []string{"events", "list", "--url", "localhost"}},
+		{exitUsage, []string{"events", "replay"}},
+		{exitUsage, []string{"deliveries", "list", "--state", "lost"}},
+		{exitUsage, []string{"deliveries", "replay"}},
+		{exitUsage, []string{"hooks", "create", "-f", "no-such-file"}},
+		{exitUsage, []string{"hooks", "create", "-f", "main.go"}},
+	} {
+		if got := run(t.Context(), test.args); got != test.want {
+			t.Errorf("grapnel %v: exit code %d, want %d", test.args, got, test.want)
+		}
+	}
+}
+
+// history makes a gateway in which a little has happened. A script finds in
+// its environment: GRAPNEL_URL and GRAPNEL_TOKEN; GOOD and DOWN, the ids of two
+// event hooks, of which DOWN is not active; DEAD and WAITING, deliveries to
+// DOWN; DESTINATION, a URL that answers Okta's handshake.
+type history struct {
+	*testscript.Env
+	file   string
+	number map[string]int64
+	tag    uint32
+}
+
+func (h *history) tell() error {
+	good := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"verification":"` + r.Header.Get("X-Okta-Verification-Challenge") + `"}`))
+	}))
+	h.Defer(good.Close)
+	h.Setenv("DESTINATION", good.URL)
+	stop, err := h.gateway(func(c *client) error { return h.configure(c, good.URL) })
+	if err != nil {
+		return err
+	}
+	stop()
+	if err := h.events(); err != nil {
+		return err
+	}
+	if stop, err = h.gateway(func(*client) error { return nil }); err == nil {
+		h.Defer(stop)
+	}
+	return err
+}
+
+// gateway runs a gateway and calls it.
+func (h *history) gateway(call func(*client) error) (stop func(), err error) {
+	ctx := context.Background()
+	gateway, err := app.New(ctx, app.Options{
+		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Store: "sqlite:" + h.file,
+		PublicURL: "https://hooks.example.com", AllowHTTP: true, AllowDestination: []string{"127.0.0.0/8"},
+		Version: "test", Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, err
+	}
+	stop = func() { gateway.Stop(ctx) }
+	if err = gateway.Start(ctx); err == nil {
+		c := &client{base: "http://" + gateway.AdminAddr().String(), token: gateway.Token()}
+		h.Setenv("GRAPNEL_URL", c.base)
+		h.Setenv("GRAPNEL_TOKEN", c.token)
+		err = call(c)
+	}
+	if err != nil {
+		stop()
+	}
+	return stop, err
+}
+
+func (h *history) configure(c *client, uri string) error {
+	ctx := context.Background()
+	source := map[string]any{"name": "acme", "auth": map[string]any{"key": "Authorization", "value": "s3cret"}}
+	if _, _, err := c.object(ctx, http.MethodPost, sourcesPath, source); err != nil {
+		return err
+	}
+	for _, name := range []string{"GOOD", "DOWN"} {
+		created, _, err := c.object(ctx, http.MethodPost, hooksPath, map[string]any{
+			"name":     name,
+			"events":   map[string]any{"type": "EVENT_TYPE", "items": []string{"user.session.start", "user.session.end"}},
+			"channel":  map[string]any{"type": "HTTP", "version": "1.0.0", "config": map[string]any{"uri": uri}},
+			"delivery": map[string]any{"verification": "none"},
+		})
+		if err != nil {
+			return err
+		}
+		h.Setenv(name, created.text("id"))
+	}
+	_, err := c.do(ctx, http.MethodPost, hookPath(h.Getenv("DOWN"))+"/lifecycle/deactivate", nil, nil)
+	return err
+}
+
+// events keeps two events and what became of them, straight in the store.
+func (h *history) events() error {
+	ctx := context.Background()
+	s, err := sqlite.Open(ctx, sqlite.Options{Path: h.file})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	hooks, revision, err := s.EventHooks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range hooks {
+		h.number[one.Name] = one.Number
+	}
+	h.tag = s.Identity().Tag
+	for _, e := range []store.Event{
+		{Hooks: []int64{h.number["GOOD"], h.number["DOWN"]}, Event: hook.Event{UUID: "3f8b2c4e-0000-11f1-9d7a-000000000001", Type: "user.session.start"}},
+		{Hooks: []int64{h.number["DOWN"]}, Event: hook.Event{UUID: "3f8b2c4e-0000-11f1-9d7a-000000000002", Type: "user.session.end"}},
+	} {
+		e.Source, e.Published = 1, time.Now()
+		e.JSON = []byte(`{"uuid":"` + e.UUID + `","eventType":"` + e.Type + `","displayMessage":"\u001b[2J` + "\u009b" + `"}`)
+		if _, err := s.Commit(ctx, &store.Group{Received: time.Now(), Revision: revision, Events: []*store.Event{&e}}); err != nil {
+			return err
+		}
+		h.Setenv("WAITING", hook.Key{Hook: h.number["DOWN"], Seq: e.Seq}.ID(h.tag))
+		h.Setenv("EVENT", e.Seq.String())
+	}
+	if err := h.settle(s, "GOOD", hook.Delivered); err != nil {
+		return err
+	}
+	return h.settle(s, "DOWN", hook.Dead)
+}
+
+func (h *history) settle(s *sqlite.Store, name string, state hook.State) error {
+	ctx, now := context.Background(), time.Now()
+	claims, _, err := s.Claim(ctx, h.number[name], now, 1, 1, time.Minute)
+	if err != nil {
+		return err
+	}
+	o := store.Outcome{Key: claims[0].Key, Epoch: claims[0].Epoch, State: state, Attempt: &hook.Attempt{At: now, Duration: time.Second, Status: 200}}
+	if state == hook.Dead {
+		h.Setenv("DEAD", o.ID(h.tag))
+		o.Reason, o.Attempt.Status, o.Attempt.Reason = hook.ReasonExhausted, 503, hook.ReasonStatus
+		o.Response = &hook.Response{Status: 503, Headers: []hook.Header{{Key: "Server", Value: "tired"}}, Body: []byte("no\x1b[2J\nnever")}
+	}
+	_, err = s.Settle(ctx, []store.Outcome{o})
+	return err
+}
