@@ -72,8 +72,8 @@ func (o *Options) phase(ctx context.Context, start starter, connections int) (_ 
 // reading is what had been used of the machine at one moment.
 type reading struct {
 	at           time.Time
-	theirs, ours usage // of the process under test, and of load generator and sink
-	machine      time.Duration
+	theirs, ours usage   // of the process under test, and of load generator and sink
+	machine      float64 // CPU seconds of all there is
 }
 
 // measure runs the warm-up and the load, each to its last delivery.
@@ -94,8 +94,8 @@ func (o *Options) measure(ctx context.Context, l *ledger, load *loader, used fun
 		m.LoadCPUPer1000 = ours.Seconds() * 1000 / float64(delivered)
 	}
 	m.PeakMemory = float64(after.theirs.peak)
-	others := after.machine - before.machine - theirs - ours
-	m.Others = max(0, others.Seconds()/after.at.Sub(before.at).Seconds()/float64(runtime.NumCPU()))
+	others := after.machine - before.machine - (theirs + ours).Seconds()
+	m.Others = max(0, others/after.at.Sub(before.at).Seconds()/float64(runtime.NumCPU()))
 	return m, nil
 }
 

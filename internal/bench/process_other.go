@@ -5,7 +5,6 @@ package bench
 import (
 	"errors"
 	"syscall"
-	"time"
 )
 
 func dieWithParent() *syscall.SysProcAttr { return nil }
@@ -14,6 +13,6 @@ func dieWithParent() *syscall.SysProcAttr { return nil }
 // figures are left out.
 func usageOf(int) (usage, error) { return usage{}, errors.ErrUnsupported }
 
-func machineBusy() (time.Duration, error) { return 0, errors.ErrUnsupported }
+func machineBusy() (float64, error) { return 0, errors.ErrUnsupported }
 
 func inMemory(string) bool { return false }
