@@ -184,29 +184,36 @@ func (i *Intake) Run(ctx context.Context) {
 	var carry *call
 	company := false
 	for {
-		group := collector{}
-		if carry != nil {
-			group.add(carry)
-			carry = nil
-		} else {
-			select {
-			case c := <-i.queue:
-				group.add(c)
-			case <-ctx.Done():
-				select {
-				case c := <-i.queue:
-					group.add(c)
-				default:
-					return
-				}
+		first := carry
+		if first == nil {
+			if first = i.next(ctx); first == nil {
+				return
 			}
 		}
+		group := collector{}
+		group.add(first)
 		if company {
 			timer.Reset(gather)
 		}
 		carry = group.fill(i.queue, timer, company)
 		company = len(group.calls) > 1 || carry != nil
 		i.commit(group.calls)
+	}
+}
+
+// next waits for a call. Once ctx has ended it returns those that wait already,
+// and then nil.
+func (i *Intake) next(ctx context.Context) *call {
+	select {
+	case c := <-i.queue:
+		return c
+	case <-ctx.Done():
+	}
+	select {
+	case c := <-i.queue:
+		return c
+	default:
+		return nil
 	}
 }
 
