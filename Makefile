@@ -2,7 +2,7 @@
 GO ?= go
 BIN ?= bin/grapnel
 
-.PHONY: help build check test fuzz lint clean
+.PHONY: help build check fmt vet test fuzz lint clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s %s\n", $$1, $$2}'
@@ -10,19 +10,23 @@ help: ## list the targets
 build: ## build bin/grapnel, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/grapnel
 
-check: ## the quick loop: format, vet, layers and unit tests
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run: gofmt -w ."; exit 1; }
+check: fmt vet ## the quick loop: format, vet, layers and unit tests
+	$(GO) test -short ./internal/... ./cmd/...
+
+fmt: ## fail when a file is not formatted
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run: gofmt -w ." >&2; exit 1; }
+
+vet: ## go vet
 	$(GO) vet ./...
-	$(GO) test ./internal/... ./cmd/...
 
 test: ## everything: unit, store conformance, stories, crashes, race detector
 	sh test/packages.sh
 	$(GO) test -race -timeout 20m ./...
 
-fuzz: ## every fuzz target, FUZZTIME each (default 1m)
+fuzz: ## every fuzz target, FUZZTIME each (1m by default)
 	GO="$(GO)" sh test/fuzz.sh $(or $(FUZZTIME),1m)
 
-lint: ## golangci-lint, with the settings of .golangci.yml
+lint: ## golangci-lint, by .golangci.yml
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
 
 clean: ## remove what build made

@@ -21,7 +21,7 @@ type BenchCmd struct {
 	Rounds      int           `default:"3" help:"How often relay and gateway are measured in turn; medians are shown."`
 	Store       string        `placeholder:"URL" help:"The gateway's store, as serve takes it; what the benchmark puts there stays. Without it: SQLite in a new directory, removed afterwards."`
 	Dir         string        `default:"." type:"existingdir" help:"Where that directory is made: name one on the disk that the gateway will use."`
-	Output      string        `default:"text" enum:"text,json" help:"text or json."`
+	Output      string        `enum:"table,json" default:"table" short:"o" help:"How to print: ${enum}."`
 
 	// The relay is this same binary, started by Run with these two.
 	RelayListen string `hidden:""`

@@ -203,7 +203,7 @@ func alive(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK
 
 // ready tells whether the store answers.
 func (a *App) ready(w http.ResponseWriter, r *http.Request) {
-	if _, err := a.store.Stats(r.Context()); err != nil {
+	if _, err := a.store.Canary(r.Context()); err != nil {
 		http.Error(w, "the store does not answer: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}

@@ -154,19 +154,27 @@ func (r *Result) condense() {
 }
 
 // steady is how far apart, as a part of the median, the relay's rounds may lie
-// before a note says so.
-const steady = 0.15
+// before a note says so; idle is the part of the machine that others may use.
+const (
+	steady = 0.15
+	idle   = 0.05
+)
 
 // doubts says what speaks against relying on r.
 func (r *Result) doubts() []string {
 	var notes []string
-	low, high := math.Inf(1), 0.0
+	low, high, busy := math.Inf(1), 0.0, 0.0
 	for _, round := range r.Each {
 		low, high = min(low, round.Relay.DeliveredPerSecond), max(high, round.Relay.DeliveredPerSecond)
+		busy = max(busy, round.Relay.Others, round.Gateway.Others)
 	}
 	if spread := (high - low) / r.Relay.DeliveredPerSecond; spread > steady {
-		notes = append(notes, fmt.Sprintf("%d connections: the relay's rounds lie %.0f %% apart (%.0f to %.0f events/s); "+
-			"something else used this machine, measure again when it is idle", r.Connections, spread*100, low, high))
+		notes = append(notes, fmt.Sprintf("%d connections: the relay's rounds lie %.0f %% apart (%.0f to %.0f events/s): "+
+			"measure again when the machine is idle", r.Connections, spread*100, low, high))
+	}
+	if busy > idle {
+		notes = append(notes, fmt.Sprintf("%d connections: other processes used up to %.0f %% of the machine: "+
+			"measure again when it is idle", r.Connections, busy*100))
 	}
 	if n := r.Relay.Lost; n > 0 {
 		notes = append(notes, fmt.Sprintf("%d connections: the relay lost %d events; its figures are too good", r.Connections, n))

@@ -21,12 +21,15 @@ type Measures struct {
 	// LoadCPUPer1000 is what load generator and sink took: that much of the
 	// machine was not there for the process under test.
 	LoadCPUPer1000 float64 `json:"loadCPUSecondsPer1000,omitzero"`
+	// Others is the part of the machine, 0 to 1, that processes used which have
+	// no part in the benchmark: it spoils the other figures.
+	Others float64 `json:"othersShare,omitzero"`
 }
 
 func (m *Measures) all() []*float64 {
 	return []*float64{
 		&m.AcknowledgedPerSecond, &m.DeliveredPerSecond, &m.AckP50, &m.AckP99,
-		&m.DeliveryP50, &m.DeliveryP99, &m.CPUPer1000, &m.PeakMemory, &m.LoadCPUPer1000,
+		&m.DeliveryP50, &m.DeliveryP99, &m.CPUPer1000, &m.PeakMemory, &m.LoadCPUPer1000, &m.Others,
 	}
 }
 
@@ -154,5 +157,7 @@ func (m Measures) over(other Measures) Measures {
 			*into = *above[i] / *below[i]
 		}
 	}
+	// These two are about the measuring, not about the process.
+	result.LoadCPUPer1000, result.Others = 0, 0
 	return result
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 )
@@ -104,6 +105,10 @@ func TestRoundsAreCondensed(t *testing.T) {
 	}
 	if notes := r.doubts(); len(notes) != 1 {
 		t.Errorf("notes %q, want one on the relay's spread", notes)
+	}
+	r.Each[1].Gateway.Others = 0.3
+	if notes := r.doubts(); len(notes) != 2 || !strings.Contains(notes[1], "30 %") {
+		t.Errorf("notes %q, want one on the others' share too", notes)
 	}
 	if (&Report{Results: []Result{r}}).Err() == nil {
 		t.Error("3 lost events are no error")

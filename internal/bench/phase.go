@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"time"
 )
 
@@ -68,40 +69,56 @@ func (o *Options) phase(ctx context.Context, start starter, connections int) (_ 
 	return Figures{Measures: measures, Counts: l.counts()}, nil
 }
 
+// reading is what had been used of the machine at one moment.
+type reading struct {
+	at           time.Time
+	theirs, ours usage   // of the process under test, and of load generator and sink
+	machine      float64 // CPU seconds of all there is
+}
+
 // measure runs the warm-up and the load, each to its last delivery.
 func (o *Options) measure(ctx context.Context, l *ledger, load *loader, used func() (usage, error)) (Measures, error) {
-	// The second usage is our own: what the load generator and the sink take.
-	run := func(duration time.Duration) (theirs, ours usage, err error) {
-		if err = load.run(ctx, duration, o.Events); err != nil {
-			return theirs, ours, err
-		}
-		if err = drain(ctx, l); err != nil {
-			return theirs, ours, err
-		}
-		if theirs, err = rest(ctx, used); err == nil {
-			ours, err = usageOf(os.Getpid())
-		}
-		if errors.Is(err, errors.ErrUnsupported) {
-			err = nil
-		}
-		return theirs, ours, err
-	}
-	before, oursBefore, err := run(o.WarmUp)
+	before, err := o.run(ctx, l, load, o.WarmUp, used)
 	if err != nil {
 		return Measures{}, err
 	}
 	from, arrived := l.taken.Load(), l.first.Load()
-	after, oursAfter, err := run(o.Duration)
+	after, err := o.run(ctx, l, load, o.Duration, used)
 	if err != nil {
 		return Measures{}, err
 	}
 	m := l.figures(from)
+	theirs, ours := after.theirs.cpu-before.theirs.cpu, after.ours.cpu-before.ours.cpu
 	if delivered := l.first.Load() - arrived; delivered > 0 {
-		m.CPUPer1000 = (after.cpu - before.cpu).Seconds() * 1000 / float64(delivered)
-		m.LoadCPUPer1000 = (oursAfter.cpu - oursBefore.cpu).Seconds() * 1000 / float64(delivered)
+		m.CPUPer1000 = theirs.Seconds() * 1000 / float64(delivered)
+		m.LoadCPUPer1000 = ours.Seconds() * 1000 / float64(delivered)
 	}
-	m.PeakMemory = float64(after.peak)
+	m.PeakMemory = float64(after.theirs.peak)
+	others := after.machine - before.machine - (theirs + ours).Seconds()
+	m.Others = max(0, others/after.at.Sub(before.at).Seconds()/float64(runtime.NumCPU()))
 	return m, nil
+}
+
+func (o *Options) run(ctx context.Context, l *ledger, load *loader, duration time.Duration, used func() (usage, error)) (reading, error) {
+	var r reading
+	if err := load.run(ctx, duration, o.Events); err != nil {
+		return r, err
+	}
+	if err := drain(ctx, l); err != nil {
+		return r, err
+	}
+	var err error
+	if r.theirs, err = rest(ctx, used); err == nil {
+		r.ours, err = usageOf(os.Getpid())
+	}
+	if err == nil {
+		r.machine, err = machineBusy()
+	}
+	r.at = time.Now()
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return r, err
 }
 
 // drain waits until every acknowledged event has arrived, or nothing more comes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"syscall"
@@ -49,15 +50,11 @@ func parseStat(text []byte) (time.Duration, error) {
 	if len(fields) < 13 {
 		return 0, errors.New("/proc/PID/stat has too few fields")
 	}
-	var ticks uint64
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseUint(string(field), 10, 48)
-		if err != nil {
-			return 0, fmt.Errorf("/proc/PID/stat: %w", err)
-		}
-		ticks += n
+	n, err := ticks(fields[11], fields[12])
+	if err == nil && n > math.MaxInt64/int64(clockTick) {
+		err = errors.New("/proc/PID/stat has a time past all bounds")
 	}
-	return time.Duration(ticks) * clockTick, nil
+	return time.Duration(n) * clockTick, err
 }
 
 // parseStatus returns VmHWM of /proc/PID/status in bytes.
@@ -70,6 +67,43 @@ func parseStatus(text []byte) (int64, error) {
 		}
 	}
 	return 0, errors.New("/proc/PID/status has no VmHWM")
+}
+
+// machineBusy is how many seconds of CPU time all processes of this machine have
+// had, and its host took from it. Interrupts are left out: those for our own
+// packets are in the processes' times already.
+func machineBusy() (float64, error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	return parseMachine(text)
+}
+
+// parseMachine returns user, nice, system and steal: fields 1, 2, 3 and 8 of the
+// first line of /proc/stat (proc_stat(5)). Seconds, since years of many CPUs are
+// more than a Duration holds.
+func parseMachine(text []byte) (float64, error) {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	fields := bytes.Fields(line)
+	if len(fields) < 9 || string(fields[0]) != "cpu" {
+		return 0, errors.New("/proc/stat does not begin with the CPUs' times")
+	}
+	n, err := ticks(fields[1], fields[2], fields[3], fields[8])
+	return float64(n) * clockTick.Seconds(), err
+}
+
+// ticks adds at most 8 numbers of clock ticks.
+func ticks(fields ...[]byte) (int64, error) {
+	var sum int64
+	for _, field := range fields {
+		n, err := strconv.ParseUint(string(field), 10, 60)
+		if err != nil {
+			return 0, fmt.Errorf("not a number of clock ticks: %w", err)
+		}
+		sum += int64(n)
+	}
+	return sum, nil
 }
 
 // inMemory reports whether dir is on a file system that has no disk under it,

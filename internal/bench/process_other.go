@@ -13,4 +13,6 @@ func dieWithParent() *syscall.SysProcAttr { return nil }
 // figures are left out.
 func usageOf(int) (usage, error) { return usage{}, errors.ErrUnsupported }
 
+func machineBusy() (float64, error) { return 0, errors.ErrUnsupported }
+
 func inMemory(string) bool { return false }

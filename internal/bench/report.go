@@ -13,7 +13,7 @@ import (
 // are Go's.
 func (r *Report) Write(w io.Writer) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d CPUs, %s, store: %s\nmedians of %d rounds of %s, one event of about 1.3 KB a request\n",
+	fmt.Fprintf(&text, "%d CPUs, %s, store: %s\nrounds: %d of %s each, medians; one event of about 1.3 KB a request\n",
 		r.CPUs, r.System, r.Store, r.Rounds, r.Duration)
 	for i := range r.Results {
 		text.WriteByte('\n')
@@ -44,6 +44,7 @@ func (r *Result) write(w io.Writer) {
 		{"CPU seconds per 1,000 events", func(v float64) string { return known(v, "%.3f", 1) }},
 		{"peak memory, MiB", func(v float64) string { return known(v, "%.1f", 1<<20) }},
 		{"load and sink, CPU s/1,000", func(v float64) string { return known(v, "%.3f", 1) }},
+		{"used by other processes", func(v float64) string { return known(v, "%.0f%%", 0.01) }},
 	}
 	relay, gateway, ratio := r.Relay.all(), r.Gateway.all(), r.Ratio.all()
 	for i, line := range names {

@@ -20,10 +20,15 @@ const (
 )
 
 // attempt tries a delivery once and says what becomes of it.
-func (l *lane) attempt(h *hook.EventHook, c *store.Claim) store.Outcome {
+func (l *lane) attempt(c *store.Claim) store.Outcome {
 	e := l.engine
 	back := store.Outcome{Key: c.Key, Epoch: c.Epoch, State: hook.Waiting}
-	if !l.admit() || !e.settler.ready(e.stop) || !l.holds(c, time.Duration(h.Policy.Timeout)) {
+	if !l.admit() || !e.settler.ready(e.stop) {
+		return back
+	}
+	// The hook may have changed while we waited.
+	h, ok := l.current()
+	if !ok || !l.holds(c, time.Duration(h.Policy.Timeout)) {
 		return back
 	}
 	ctx, cancel := context.WithTimeout(e.attempts, time.Duration(h.Policy.Timeout))

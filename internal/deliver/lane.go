@@ -240,24 +240,24 @@ func (l *lane) claim() {
 // worker attempts deliveries, one after the other, while there are any.
 func (l *lane) worker() {
 	for {
-		h, c, ok := l.next()
+		c, ok := l.next()
 		if !ok {
 			return
 		}
-		outcome := l.attempt(h, c)
+		outcome := l.attempt(c)
 		l.landed(c)
 		l.engine.settler.settle(outcome)
 	}
 }
 
 // next takes the next delivery, or ends the worker.
-func (l *lane) next() (*hook.EventHook, *store.Claim, bool) {
+func (l *lane) next() (*store.Claim, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed || len(l.queue) == 0 || l.running > l.width() || !l.deliverable(time.Now()) {
 		l.running--
 		l.dispatch()
-		return nil, nil, false
+		return nil, false
 	}
 	c := l.queue[0]
 	l.queue[0] = store.Claim{}
@@ -266,7 +266,14 @@ func (l *lane) next() (*hook.EventHook, *store.Claim, bool) {
 	if l.backlog {
 		l.dispatch()
 	}
-	return l.hook, &c, true
+	return &c, true
+}
+
+// current is the hook as it is now. ok is false when nothing can be sent to it.
+func (l *lane) current() (h *hook.EventHook, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hook, !l.closed && l.deliverable(time.Now())
 }
 
 // landed forgets a delivery whose attempt is over.

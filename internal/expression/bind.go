@@ -49,11 +49,9 @@ func bindPath(p *path, t *table) {
 // alone, each with the root's own place before it; and how many steps that beginning has.
 func placesOf(p *path, t *table) (places [][]place, bound int) {
 	ways := [][]string{nil}
-	var names []string
-	for i := 0; i < len(p.steps) && p.steps[i].kind == property; i++ {
-		names = append(names, p.steps[i].name)
-		if moved, ok := t.places[strings.Join(names, ".")]; ok {
-			ways, bound = moved, i+1
+	for beginning, moved := range t.places {
+		if names := strings.Split(beginning, "."); len(names) > bound && p.beginsWith(names) {
+			ways, bound = moved, len(names)
 		}
 	}
 	at := p.root.span
@@ -68,4 +66,17 @@ func placesOf(p *path, t *table) (places [][]place, bound int) {
 		places = append(places, keys)
 	}
 	return places, bound
+}
+
+// beginsWith tells whether the first steps of p read these properties.
+func (p *path) beginsWith(names []string) bool {
+	if len(names) > len(p.steps) {
+		return false
+	}
+	for i, name := range names {
+		if p.steps[i].kind != property || p.steps[i].name != name {
+			return false
+		}
+	}
+	return true
 }

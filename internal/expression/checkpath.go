@@ -13,21 +13,19 @@ const theElement = "an element of the list"
 // property checks the reading of a property from f. The part of the source that led to f is before; it is empty
 // when f is the element in brackets.
 func (c *checker) property(before span, f finding, s *step) finding {
+	if f.kind == kindAny {
+		return unknown
+	}
 	owner := theElement
 	if before.to > 0 {
 		owner = c.quote(before)
 	}
-	if len(c.table.methodsNamed(s.name)) > 0 && f.kind != kindObject && f.kind != kindAny {
+	if len(c.table.methodsNamed(s.name)) > 0 && f.kind != kindObject {
 		c.complain(f.sure, s.from, "write "+s.name+"()", "%s is a method", s.name)
 		return unknown
 	}
 	switch f.kind {
-	case kindAny:
-		return unknown
 	case kindObject:
-		if f.shape == nil {
-			return unknown
-		}
 		if field, ok := f.shape.fields[s.name]; ok {
 			return c.shaped(field)
 		}
@@ -70,14 +68,13 @@ func (c *checker) unknownField(owner string, in *shape, s *step) {
 
 // call checks the call of a method on f.
 func (c *checker) call(before span, f finding, s *step) finding {
-	owner := c.quote(before)
 	named := c.table.methodsNamed(s.name)
 	fitting := slices.DeleteFunc(slices.Clone(named), func(m *method) bool { return f.kind != kindAny && m.on != f.kind })
 	switch {
 	case len(named) == 0:
 		c.refuse(s.from, c.methodAdvice(f.kind), "there is no method %s()", clip(s.name))
 	case len(fitting) == 0:
-		c.complain(f.sure, s.from, c.methodAdvice(f.kind), "%s is %s, and %s() is not for such", owner, f.kind, s.name)
+		c.complain(f.sure, s.from, c.methodAdvice(f.kind), "%s is %s, and %s() is not for such", c.quote(before), f.kind, s.name)
 	default:
 		c.arguments(s, fitting)
 		if len(fitting) == 1 || fitting[0].result == fitting[1].result {

@@ -68,13 +68,10 @@ func (m *machine) call(p *path, i int, receiver value) (value, error) {
 	switch receiver.kind {
 	case kindNull:
 		// Null in the place of a list is an empty list; any other call on null is null.
-		if s.onText != nil || s.onList == nil {
-			return null, nil
-		}
-		switch s.onList.id {
-		case listSize:
+		if s.onList != nil && s.onList.id == listSize {
 			return wholeNumber(0), nil
-		case listIsEmpty:
+		}
+		if s.onList != nil && s.onList.id == listIsEmpty {
 			return boolean(true), nil
 		}
 		return null, nil
@@ -116,6 +113,9 @@ func (m *machine) callList(s *step, id methodID, list, wanted value) (value, err
 		return boolean(m.size(list) == 0), nil
 	}
 	for at := m.first(list); at.more; at = m.next(list, at) {
+		if !m.spend(1) {
+			return value{}, m.exhausted(s.span)
+		}
 		same, err := m.same(s.span, at.value, wanted)
 		if err != nil || same {
 			return boolean(same), err

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of an expression. Okta documents none; its longest published example has 330 bytes and nests three deep.
+// Bounds of an expression. Okta documents none; the longest published example has 176 bytes.
 const (
 	// MaxSource is the greatest length of an expression in bytes.
 	MaxSource = 8 << 10

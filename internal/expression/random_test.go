@@ -96,8 +96,8 @@ func (r random) list(depth int, element bool) string {
 
 // document makes a JSON object that holds the names which expressions read.
 func (r random) document() string {
-	inner := r.object(3)
-	return strings.TrimSuffix(inner, "}") + r.pick(",", ",\n ")[:min(1, len(inner)-2)] + `"debugContext":{"debugData":` + r.object(2) + `}}`
+	inner := r.object(2)
+	return strings.TrimSuffix(inner, "}") + r.pick(",", ",\n ")[:min(1, len(inner)-2)] + `"debugContext":{"debugData":` + r.object(1) + `}}`
 }
 
 func (r random) object(depth int) string {

@@ -24,8 +24,7 @@ type value struct {
 	truth bool   // kindBool
 	whole bool   // kindNumber: n is the number; else text spells it
 	taken bool   // kindList: the elements are machine.taken[n:to]; else entry n of the index has them
-	n     int64  // see whole and taken; kindObject: the entry
-	to    int64  //
+	n, to int64  // see whole and taken; kindObject: entry n of the index
 	text  []byte // kindText; kindNumber when not whole
 }
 
@@ -56,7 +55,7 @@ func (x *index) find(object uint32, name []byte) (at uint32, looked int) {
 	return 0, looked
 }
 
-// value is entry at as a value.
+// valueAt is entry at as a value.
 func (x *index) valueAt(at uint32) value {
 	e := &x.entries[at]
 	switch e.kind {

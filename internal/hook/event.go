@@ -21,7 +21,7 @@ func MakeSeq(block int64, slot int) Seq { return Seq(block*BlockSlots + int64(sl
 func (s Seq) Block() int64 { return int64(s) / BlockSlots }
 
 // Slot returns the event's place in its block.
-func (s Seq) Slot() int { return int(int64(s) % BlockSlots) }
+func (s Seq) Slot() int { return int(s & (BlockSlots - 1)) }
 
 // String is the decimal form, which is also the event's id in Grapnel's API.
 func (s Seq) String() string { return strconv.FormatInt(int64(s), 10) }

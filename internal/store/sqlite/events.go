@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -15,11 +16,14 @@ import (
 // that more may follow.
 const maxScan = 20_000
 
+// setBack is by how much the clock may have been set back without a listing
+// since some time missing events: blocks are in the order of their commits.
+const setBack = time.Hour
+
 // Events lists events; see store.Reader.
 func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Event, next hook.Seq, more bool, err error) {
 	if q.UUID != "" {
-		found, err = s.FindEvents(ctx, q.UUID)
-		return slices.DeleteFunc(found, func(e hook.Event) bool { return !wanted(&e, q) }), 0, false, err
+		return s.eventsOf(ctx, q)
 	}
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		stmt := conn.Prep("SELECT id, received, summary FROM blocks WHERE id <= ? ORDER BY id DESC")
@@ -32,7 +36,7 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Ev
 			}
 			received := fromMicros(stmt.ColumnInt64(1))
 			next, more = hook.MakeSeq(stmt.ColumnInt64(0), 0), true
-			if received.Before(q.Since) {
+			if received.Before(q.Since.Add(-setBack)) {
 				next, more = 0, false
 				break
 			}
@@ -53,6 +57,22 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Ev
 		return stmt.Reset()
 	})
 	return found, next, more, err
+}
+
+// eventsOf lists the events with one uuid: one of each source at most.
+func (s *Store) eventsOf(ctx context.Context, q store.EventQuery) (found []hook.Event, next hook.Seq, more bool, err error) {
+	if found, err = s.FindEvents(ctx, q.UUID); err != nil {
+		return nil, 0, false, err
+	}
+	found = slices.DeleteFunc(found, func(e hook.Event) bool {
+		return q.Before != 0 && e.Seq >= q.Before || !wanted(&e, q)
+	})
+	slices.SortFunc(found, func(a, b hook.Event) int { return cmp.Compare(b.Seq, a.Seq) })
+	if q.Limit > 0 && len(found) > q.Limit {
+		found = found[:q.Limit]
+		return found, found[q.Limit-1].Seq, true, nil
+	}
+	return found, 0, false, nil
 }
 
 // newestBlock is the block at which a listing starts.

@@ -45,24 +45,36 @@ func pruneRejected(conn *sqlite.Conn, before time.Time, limit int) error {
 }
 
 // PruneOldest removes the oldest events that nobody is owed; see store.Keeper.
+// Like Prune it goes on from where it was, and begins again at the end.
 func (s *Store) PruneOldest(_ context.Context, limit int) (removed int, err error) {
-	for from, last := int64(0), false; removed == 0 && !last; {
+	begun := s.resumeShrink()
+	for end := false; removed == 0 && !end; {
 		err = s.write(false, 4+limit, func(conn *sqlite.Conn) (func(), error) {
-			blocks, err := oldBlocks(conn, from, limit, time.Time{})
+			blocks, err := oldBlocks(conn, s.shrinkFrom, limit, time.Time{})
 			if err != nil {
 				return nil, err
 			}
-			if last = len(blocks) < limit; !last {
-				from = blocks[len(blocks)-1].id + 1
+			next := int64(0)
+			if end = len(blocks) < limit; !end {
+				next = blocks[len(blocks)-1].id + 1
 			}
 			removed, err = s.remove(conn, blocks)
-			return nil, err
+			return func() { s.shrinkFrom = next }, err
 		})
 		if err != nil {
 			return 0, err
 		}
+		if end && begun > 0 {
+			begun, end = 0, false // what came before may have been settled since
+		}
 	}
 	return removed, nil
+}
+
+func (s *Store) resumeShrink() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shrinkFrom
 }
 
 type oldBlock struct {

@@ -67,16 +67,32 @@ func (s *Store) lease(number int64, now time.Time, limit int, length time.Durati
 	slices.SortStableFunc(all, func(a, b candidate) int { return a.due.Compare(b.due) })
 
 	var claims []store.Claim
+	before := s.epoch
 	for _, c := range all {
 		if c.due.After(now) || len(claims) == limit {
-			return claims, c.due, nil
+			return claims, s.firstEnd(number, before, now, c.due), nil
 		}
 		s.epoch++
 		c.Epoch, c.Until = s.epoch, now.Add(length)
 		s.leases[c.Key] = lease{epoch: c.Epoch, until: c.Until, row: c.row}
 		claims = append(claims, c.Claim)
 	}
-	return claims, time.Time{}, nil
+	return claims, s.firstEnd(number, before, now, time.Time{}), nil
+}
+
+// firstEnd returns when the first of a hook's leases up to an epoch ends, or
+// due when that is sooner or when there is none. It looks at every lease, so
+// only where nothing is due now.
+func (s *Store) firstEnd(number, epoch int64, now, due time.Time) time.Time {
+	if !due.IsZero() && !due.After(now) {
+		return due
+	}
+	for key, l := range s.leases {
+		if key.Hook == number && l.epoch <= epoch && l.until.After(now) && (due.IsZero() || l.until.Before(due)) {
+			due = l.until
+		}
+	}
+	return due
 }
 
 // leased reports whether somebody holds a lease on a delivery.

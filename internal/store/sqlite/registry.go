@@ -275,11 +275,17 @@ func (s *Store) DeleteEventHook(_ context.Context, id string, now time.Time, gua
 		if err := run(stmt); err != nil {
 			return nil, err
 		}
-		// What is being attempted now will be counted when it settles.
+		// What is being attempted now will be counted when it settles. A lease
+		// that has ended must not, as its delivery is counted now.
 		sending := int64(0)
-		for key := range s.leases {
-			if key.Hook == h.Number {
+		var ended []hook.Key
+		for key, l := range s.leases {
+			switch {
+			case key.Hook != h.Number:
+			case l.until.After(now):
 				sending++
+			default:
+				ended = append(ended, key)
 			}
 		}
 		var t tally
@@ -288,6 +294,9 @@ func (s *Store) DeleteEventHook(_ context.Context, id string, now time.Time, gua
 		return func() {
 			then()
 			s.deleted[h.Number], s.revision = true, revision
+			for _, key := range ended {
+				delete(s.leases, key)
+			}
 		}, err
 	})
 }

@@ -74,12 +74,12 @@ func expandUUID(b []byte) string {
 	return string(text)
 }
 
-// appendUUID writes 0 and 16 bytes, or the length and the text.
+// appendUUID writes 0 and 16 bytes, or the length plus 1 and the text.
 func appendUUID(dst []byte, uuid string) []byte {
 	if b, ok := compactUUID(uuid); ok {
 		return append(append(dst, 0), b[:]...)
 	}
-	return append(binary.AppendUvarint(dst, uint64(len(uuid))), uuid...)
+	return append(binary.AppendUvarint(dst, uint64(len(uuid))+1), uuid...)
 }
 
 // cutUUID reads what appendUUID wrote.
@@ -95,7 +95,7 @@ func cutUUID(b []byte) (uuid string, rest []byte, ok bool) {
 		}
 		return expandUUID(b[:16]), b[16:], true
 	}
-	if uint64(len(b)) < n {
+	if n--; uint64(len(b)) < n {
 		return "", nil, false
 	}
 	return string(b[:n]), b[n:], true

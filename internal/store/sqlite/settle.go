@@ -13,15 +13,15 @@ import (
 func (s *Store) Settle(_ context.Context, outcomes []store.Outcome) (lost []hook.Key, err error) {
 	err = s.write(false, 2+len(outcomes)/16, func(conn *sqlite.Conn) (func(), error) {
 		w := settler{store: s, conn: conn, rows: make(map[rowKey]*owedRow)}
-		var settled []hook.Key
+		settled := make(map[hook.Key]bool, len(outcomes))
 		for i := range outcomes {
 			o := &outcomes[i]
 			l, held := s.leases[o.Key]
-			if !held || l.epoch != o.Epoch {
+			if !held || l.epoch != o.Epoch || settled[o.Key] {
 				lost = append(lost, o.Key)
 				continue
 			}
-			settled = append(settled, o.Key)
+			settled[o.Key] = true
 			if err := w.settle(o, l.row); err != nil {
 				return nil, err
 			}
@@ -34,7 +34,7 @@ func (s *Store) Settle(_ context.Context, outcomes []store.Outcome) (lost []hook
 		then, err := s.save(conn, w.tally)
 		return func() {
 			then()
-			for _, key := range settled {
+			for key := range settled {
 				delete(s.leases, key)
 			}
 		}, err
@@ -117,10 +117,11 @@ func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) erro
 		return err
 	}
 	var first time.Time
+	var held time.Duration
 	var log []byte
 	attempts := 0
 	if o.Attempt != nil {
-		first, log, attempts = o.Attempt.At, appendAttempt(nil, *o.Attempt), 1
+		first, held, log, attempts = o.Attempt.At, o.HeldAtFirst, appendAttempt(nil, *o.Attempt), 1
 	}
 	stmt := conn.Prep(`INSERT INTO deliveries
 		(seq, hook, replay, state, reason, created, due, first, held, attempts, log, response)
@@ -133,7 +134,7 @@ func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) erro
 	stmt.BindInt64(6, micros(created))
 	stmt.BindInt64(7, micros(o.Due))
 	stmt.BindInt64(8, micros(first))
-	stmt.BindInt64(9, o.HeldAtFirst.Microseconds())
+	stmt.BindInt64(9, held.Microseconds())
 	stmt.BindInt64(10, int64(attempts))
 	stmt.BindBytes(11, log)
 	stmt.BindBytes(12, response)
@@ -147,17 +148,21 @@ func (w *settler) updateRow(o *store.Outcome, id int64) error {
 		return err
 	}
 	var log []byte
-	var first int64
-	read := w.conn.Prep("SELECT log, first FROM deliveries WHERE id = ?")
+	var first, held int64
+	read := w.conn.Prep("SELECT log, first, held FROM deliveries WHERE id = ?")
 	read.BindInt64(1, id)
-	if err := each(read, func() error { log, first = blob(read, 0), read.ColumnInt64(1); return nil }); err != nil {
+	err = each(read, func() error {
+		log, first, held = blob(read, 0), read.ColumnInt64(1), read.ColumnInt64(2)
+		return nil
+	})
+	if err != nil {
 		return err
 	}
 	attempts := 0
 	if o.Attempt != nil {
 		log, attempts = logAttempt(log, *o.Attempt), 1
 		if first == 0 {
-			first = micros(o.Attempt.At)
+			first, held = micros(o.Attempt.At), o.HeldAtFirst.Microseconds()
 		}
 	}
 	stmt := w.conn.Prep(`UPDATE deliveries
@@ -168,7 +173,7 @@ func (w *settler) updateRow(o *store.Outcome, id int64) error {
 	stmt.BindText(2, string(o.Reason))
 	stmt.BindInt64(3, micros(o.Due))
 	stmt.BindInt64(4, first)
-	stmt.BindInt64(5, o.HeldAtFirst.Microseconds())
+	stmt.BindInt64(5, held)
 	stmt.BindInt64(6, int64(attempts))
 	stmt.BindBytes(7, log)
 	stmt.BindBytes(8, response)
@@ -183,87 +188,94 @@ func (s *Store) Expire(_ context.Context, number int64, before, now time.Time, r
 		if s.deleted[number] {
 			return nil, nil
 		}
-		n, err := s.expireRows(conn, number, before, now, reason, limit)
+		dead, err := s.expireRows(conn, number, before, now, reason, limit)
 		if err != nil {
 			return nil, err
 		}
-		m, err := s.expireFresh(conn, number, before, now, reason, limit-n)
+		fresh, err := s.expireFresh(conn, number, before, now, reason, limit-len(dead))
 		if err != nil {
 			return nil, err
 		}
-		expired, more = n+m, n+m == limit
+		dead = append(dead, fresh...)
 		var t tally
-		t.hook(number, hook.HookCount{Dead: int64(expired)})
-		return s.save(conn, t)
+		t.hook(number, hook.HookCount{Dead: int64(len(dead))})
+		then, err := s.save(conn, t)
+		return func() {
+			then()
+			expired, more = len(dead), len(dead) == limit
+			for _, key := range dead {
+				// A lease that has ended must not settle what is dead.
+				delete(s.leases, key)
+			}
+		}, err
 	})
 	return expired, more, err
 }
 
-// expireRows ends deliveries that were attempted.
-func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (int, error) {
-	stmt := conn.Prep("SELECT id, seq, replay FROM deliveries WHERE hook = ? AND state = 0 AND created < ? ORDER BY created LIMIT ?")
+// expireRows ends up to limit deliveries that were attempted.
+func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
+	stmt := conn.Prep("SELECT id, seq, replay FROM deliveries WHERE hook = ? AND state = 0 AND created < ? ORDER BY created")
 	stmt.BindInt64(1, number)
 	stmt.BindInt64(2, micros(before))
-	stmt.BindInt64(3, int64(limit))
 	var ids []int64
-	err := each(stmt, func() error {
+	err = upTo(limit, stmt, func() int {
 		key := hook.Key{Hook: number, Seq: hook.Seq(stmt.ColumnInt64(1)), Replay: stmt.ColumnInt64(2)}
-		if !s.leased(key, now) {
-			ids = append(ids, stmt.ColumnInt64(0))
+		if s.leased(key, now) {
+			return 0
 		}
-		return nil
+		ids, dead = append(ids, stmt.ColumnInt64(0)), append(dead, key)
+		return 1
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, id := range ids {
 		update := conn.Prep("UPDATE deliveries SET state = 3, reason = ? WHERE id = ?")
 		update.BindText(1, string(reason))
 		update.BindInt64(2, id)
 		if err := run(update); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return len(ids), nil
+	return dead, nil
 }
 
-// expireFresh ends deliveries that were never attempted.
-func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (int, error) {
-	if limit <= 0 {
-		return 0, nil
-	}
-	stmt := conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = ? AND open != 0 AND created < ? ORDER BY created, block LIMIT ?")
+// expireFresh ends up to limit deliveries that were never attempted.
+func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
+	stmt := conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = ? AND open != 0 AND created < ? ORDER BY created, block")
 	stmt.BindInt64(1, number)
 	stmt.BindInt64(2, micros(before))
-	stmt.BindInt64(3, int64(limit))
 	var rows []owedRow
-	if err := each(stmt, func() error { rows = append(rows, scanOwed(stmt)); return nil }); err != nil {
-		return 0, err
+	err = upTo(limit, stmt, func() int {
+		row := scanOwed(stmt)
+		found := len(dead)
+		slots(row.open, func(slot int) bool {
+			if key := row.key(slot); !s.leased(key, now) {
+				row.open &^= 1 << slot
+				dead = append(dead, key)
+			}
+			return len(dead) < limit
+		})
+		if len(dead) > found {
+			rows = append(rows, row)
+		}
+		return len(dead) - found
+	})
+	if err != nil {
+		return nil, err
 	}
-	n := 0
+	left := dead
 	for i := range rows {
 		row := &rows[i]
-		var failed error
-		slots(row.open, func(slot int) bool {
-			key := row.key(slot)
-			if s.leased(key, now) {
-				return true
+		for ; len(left) > 0 && left[0].Seq.Block() == row.block && left[0].Replay == row.replay; left = left[1:] {
+			o := store.Outcome{Key: left[0], State: hook.Dead, Reason: reason}
+			if err := insertDelivery(conn, &o, row.created); err != nil {
+				return nil, err
 			}
-			row.open &^= 1 << slot
-			o := store.Outcome{Key: key, State: hook.Dead, Reason: reason}
-			failed = insertDelivery(conn, &o, row.created)
-			n++
-			return failed == nil && n < limit
-		})
-		if failed != nil {
-			return 0, failed
 		}
 		if err := row.update(conn); err != nil {
-			return 0, err
-		}
-		if n >= limit {
-			break
+			return nil, err
 		}
 	}
-	return n, nil
+	return dead, nil
 }

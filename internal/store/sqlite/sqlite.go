@@ -41,18 +41,19 @@ type Store struct {
 	lock     *os.File
 
 	// mu guards the one connection that writes, and everything below it.
-	mu        sync.Mutex
-	conn      *sqlite.Conn
-	synced    bool // what PRAGMA synchronous of conn is: FULL or NORMAL
-	closed    bool
-	nextBlock int64
-	revision  int64
-	counts    counters
-	deleted   map[int64]bool // numbers of deleted hooks
-	leases    map[hook.Key]lease
-	epoch     int64
-	pruneFrom int64 // the block at which Prune goes on
-	unflushed int   // estimated pages in the WAL since the last checkpoint
+	mu         sync.Mutex
+	conn       *sqlite.Conn
+	synced     bool // what PRAGMA synchronous of conn is: FULL or NORMAL
+	closed     bool
+	nextBlock  int64
+	revision   int64
+	counts     counters
+	deleted    map[int64]bool // numbers of deleted hooks
+	leases     map[hook.Key]lease
+	epoch      int64 // of the newest lease
+	pruneFrom  int64 // the block at which Prune goes on
+	shrinkFrom int64 // the block at which PruneOldest goes on
+	unflushed  int   // estimated pages in the WAL since the last checkpoint
 
 	readers    chan *sqlite.Conn // idle ones, of opened in all
 	opened     int
@@ -74,12 +75,12 @@ const maxReaders = 4
 
 // Open opens or makes the store. It refuses a file that another process has
 // open, and one that a newer Grapnel has written.
-func Open(ctx context.Context, opts Options) (s *Store, err error) {
+func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	dir := filepath.Dir(opts.Path)
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
-	s = &Store{
+	s := &Store{
 		path:       opts.Path,
 		leases:     make(map[hook.Key]lease),
 		readers:    make(chan *sqlite.Conn, maxReaders),
@@ -153,6 +154,11 @@ func (s *Store) connect() (*sqlite.Conn, error) {
 // load reads what the store keeps in memory.
 func (s *Store) load() error {
 	s.synced = true
+	// Epochs start anywhere, so that no lease from before a restart is taken
+	// for one of now.
+	var start [8]byte
+	rand.Read(start[:])
+	s.epoch = int64(binary.BigEndian.Uint64(start[:]) >> 2)
 	if err := s.loadIdentity(); err != nil {
 		return err
 	}

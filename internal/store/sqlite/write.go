@@ -20,7 +20,7 @@ const flushPages = 4096
 // s.mu held. With sync it is on disk on return; without, a power cut may undo
 // it, and only it. do must leave memory alone: what it changes there it changes
 // in then, which runs when the commit has succeeded.
-func (s *Store) write(sync bool, pages int, do func(*sqlite.Conn) (then func(), err error)) error {
+func (s *Store) write(sync bool, pages int, do func(*sqlite.Conn) (then func(), err error)) (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -32,14 +32,21 @@ func (s *Store) write(sync bool, pages int, do func(*sqlite.Conn) (then func(), 
 	if err := run(s.conn.Prep("BEGIN IMMEDIATE")); err != nil {
 		return unavailable(err)
 	}
+	defer func() {
+		// Still open when do or COMMIT has failed, and when a caller's function
+		// has panicked inside do.
+		if s.conn.AutocommitEnabled() {
+			return
+		}
+		if undo := run(s.conn.Prep("ROLLBACK")); undo != nil {
+			err = errors.Join(err, undo)
+		}
+	}()
 	then, err := do(s.conn)
 	if err == nil {
 		err = run(s.conn.Prep("COMMIT"))
 	}
 	if err != nil {
-		if !s.conn.AutocommitEnabled() {
-			err = errors.Join(err, run(s.conn.Prep("ROLLBACK")))
-		}
 		return unavailable(err)
 	}
 	if then != nil {
@@ -150,6 +157,19 @@ func each(stmt *sqlite.Stmt, f func() error) error {
 			return errors.Join(err, stmt.Reset())
 		}
 	}
+}
+
+// upTo calls f for one row of a statement after the other until it has found
+// limit of what it looks for in them.
+func upTo(limit int, stmt *sqlite.Stmt, f func() (found int)) error {
+	for found := 0; found < limit; {
+		more, err := stmt.Step()
+		if err != nil || !more {
+			return errors.Join(err, stmt.Reset())
+		}
+		found += f()
+	}
+	return stmt.Reset()
 }
 
 // blob returns a copy of a column's bytes, nil for NULL.
