@@ -23,10 +23,10 @@ const deliveriesPath = "/v1/deliveries"
 var deliveryColumns = []column{
 	{"ID", "id", false},
 	{"STATE", "state", false},
-	{"REASON", "reason", false},
-	{"ATTEMPTS", "attemptCount", false},
+	{"REASON", "reason", true},
 	{"HOOK", "hook", false},
 	{"TYPE", "type", true},
+	{"ATTEMPTS", "attemptCount", false},
 	{"CREATED", "created", false},
 	{"DUE", "due", false},
 	{"EVENT", "event", false},

@@ -25,8 +25,8 @@ type paging struct {
 
 // Validate is called by kong.
 func (p *paging) Validate() error {
-	if p.Limit < 1 {
-		return fmt.Errorf("--limit: must be 1 or more")
+	if p.Limit < 1 || p.Limit > 100_000 {
+		return fmt.Errorf("--limit: must be from 1 to 100000")
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func (o *output) show(ctx context.Context, c *client, method, path string, body 
 		return err
 	}
 	if h["verificationStatus"] == "UNVERIFIED" {
-		talk("Nothing is kept for this event hook before it is verified: grapnel hooks verify %s", h.text("id"))
+		talk("Nothing goes to this event hook before it is verified: grapnel hooks verify %s", h.text("id"))
 	}
 	if o.json() {
 		return printJSON(raw)

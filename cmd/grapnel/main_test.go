@@ -14,6 +14,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/app"
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/secret"
 	"github.com/grapnel-hooks/grapnel/internal/store"
 	"github.com/grapnel-hooks/grapnel/internal/store/sqlite"
 )
@@ -22,16 +23,31 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"grapnel": main})
 }
 
-// Each script under testdata runs against a gateway of its own; see history.
+// Each script under testdata runs against a gateway of its own with the same
+// past; see history.
 func TestScripts(t *testing.T) {
 	if files, err := filepath.Glob("testdata/*.txtar"); err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
+	past := tell(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
-			h := &history{Env: env, file: filepath.Join(t.TempDir(), "grapnel.db"), number: map[string]int64{}}
-			return h.tell()
+			file := filepath.Join(t.TempDir(), "grapnel.db")
+			if err := os.WriteFile(file, past.store, 0o600); err != nil {
+				return err
+			}
+			gateway, c, err := past.start(file)
+			if err != nil {
+				return err
+			}
+			env.Defer(func() { gateway.Stop(context.Background()) })
+			env.Setenv("GRAPNEL_URL", c.base)
+			env.Setenv("GRAPNEL_TOKEN", c.token)
+			for name, value := range past.names {
+				env.Setenv(name, value)
+			}
+			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"expand": expand},
 	})
@@ -70,63 +86,68 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// history makes a gateway in which a little has happened. A script finds in
-// its environment: GRAPNEL_URL and GRAPNEL_TOKEN; GOOD and DOWN, the ids of two
-// event hooks, of which DOWN is not active; DEAD and WAITING, deliveries to
-// DOWN; DESTINATION, a URL that answers Okta's handshake.
+// history is the past of a gateway: two event hooks, GOOD and DOWN, of which
+// DOWN is not active, and two events. It is told before the first script runs,
+// as a child process that is just being forked would hold the store's lock.
 type history struct {
-	*testscript.Env
-	file   string
+	key    string
+	store  []byte            // the whole file
+	names  map[string]string // that the scripts use; see tell
 	number map[string]int64
 	tag    uint32
 }
 
-func (h *history) tell() error {
-	good := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// tell makes the past that every script begins with. The names: GOOD and DOWN,
+// the hooks' ids; DEAD and WAITING, deliveries to DOWN; EVENT, the id of the
+// later event; DESTINATION, a URL that answers Okta's handshake.
+func tell(t *testing.T) *history {
+	destination := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"verification":"` + r.Header.Get("X-Okta-Verification-Challenge") + `"}`))
 	}))
-	h.Defer(good.Close)
-	h.Setenv("DESTINATION", good.URL)
-	stop, err := h.gateway(func(c *client) error { return h.configure(c, good.URL) })
+	t.Cleanup(destination.Close)
+	h := &history{
+		key: secret.GenerateKey().Encode(), number: map[string]int64{},
+		names: map[string]string{"DESTINATION": destination.URL},
+	}
+	file := filepath.Join(t.TempDir(), "grapnel.db")
+	gateway, c, err := h.start(file)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	stop()
-	if err := h.events(); err != nil {
-		return err
+	err = h.configure(c)
+	gateway.Stop(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if stop, err = h.gateway(func(*client) error { return nil }); err == nil {
-		h.Defer(stop)
+	if err := h.events(file); err != nil {
+		t.Fatal(err)
 	}
-	return err
+	if h.store, err = os.ReadFile(file); err != nil {
+		t.Fatal(err)
+	}
+	return h
 }
 
-// gateway runs a gateway and calls it.
-func (h *history) gateway(call func(*client) error) (stop func(), err error) {
+// start runs a gateway.
+func (h *history) start(file string) (*app.App, *client, error) {
 	ctx := context.Background()
 	gateway, err := app.New(ctx, app.Options{
-		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Store: "sqlite:" + h.file,
+		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Store: "sqlite:" + file, SecretKey: h.key,
 		PublicURL: "https://hooks.example.com", AllowHTTP: true, AllowDestination: []string{"127.0.0.0/8"},
 		Version: "test", Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	stop = func() { gateway.Stop(ctx) }
-	if err = gateway.Start(ctx); err == nil {
-		c := &client{base: "http://" + gateway.AdminAddr().String(), token: gateway.Token()}
-		h.Setenv("GRAPNEL_URL", c.base)
-		h.Setenv("GRAPNEL_TOKEN", c.token)
-		err = call(c)
+	if err := gateway.Start(ctx); err != nil {
+		gateway.Stop(ctx)
+		return nil, nil, err
 	}
-	if err != nil {
-		stop()
-	}
-	return stop, err
+	return gateway, &client{base: "http://" + gateway.AdminAddr().String(), token: gateway.Token()}, nil
 }
 
-func (h *history) configure(c *client, uri string) error {
+func (h *history) configure(c *client) error {
 	ctx := context.Background()
 	source := map[string]any{"name": "acme", "auth": map[string]any{"key": "Authorization", "value": "s3cret"}}
 	if _, _, err := c.object(ctx, http.MethodPost, sourcesPath, source); err != nil {
@@ -136,22 +157,22 @@ func (h *history) configure(c *client, uri string) error {
 		created, _, err := c.object(ctx, http.MethodPost, hooksPath, map[string]any{
 			"name":     name,
 			"events":   map[string]any{"type": "EVENT_TYPE", "items": []string{"user.session.start", "user.session.end"}},
-			"channel":  map[string]any{"type": "HTTP", "version": "1.0.0", "config": map[string]any{"uri": uri}},
+			"channel":  map[string]any{"type": "HTTP", "version": "1.0.0", "config": map[string]any{"uri": h.names["DESTINATION"]}},
 			"delivery": map[string]any{"verification": "none"},
 		})
 		if err != nil {
 			return err
 		}
-		h.Setenv(name, created.text("id"))
+		h.names[name] = created.text("id")
 	}
-	_, err := c.do(ctx, http.MethodPost, hookPath(h.Getenv("DOWN"))+"/lifecycle/deactivate", nil, nil)
+	_, err := c.do(ctx, http.MethodPost, hookPath(h.names["DOWN"])+"/lifecycle/deactivate", nil, nil)
 	return err
 }
 
 // events keeps two events and what became of them, straight in the store.
-func (h *history) events() error {
+func (h *history) events(file string) error {
 	ctx := context.Background()
-	s, err := sqlite.Open(ctx, sqlite.Options{Path: h.file})
+	s, err := sqlite.Open(ctx, sqlite.Options{Path: file})
 	if err != nil {
 		return err
 	}
@@ -173,8 +194,8 @@ func (h *history) events() error {
 		if _, err := s.Commit(ctx, &store.Group{Received: time.Now(), Revision: revision, Events: []*store.Event{&e}}); err != nil {
 			return err
 		}
-		h.Setenv("WAITING", hook.Key{Hook: h.number["DOWN"], Seq: e.Seq}.ID(h.tag))
-		h.Setenv("EVENT", e.Seq.String())
+		h.names["WAITING"] = hook.Key{Hook: h.number["DOWN"], Seq: e.Seq}.ID(h.tag)
+		h.names["EVENT"] = e.Seq.String()
 	}
 	if err := h.settle(s, "GOOD", hook.Delivered); err != nil {
 		return err
@@ -190,7 +211,7 @@ func (h *history) settle(s *sqlite.Store, name string, state hook.State) error {
 	}
 	o := store.Outcome{Key: claims[0].Key, Epoch: claims[0].Epoch, State: state, Attempt: &hook.Attempt{At: now, Duration: time.Second, Status: 200}}
 	if state == hook.Dead {
-		h.Setenv("DEAD", o.ID(h.tag))
+		h.names["DEAD"] = o.ID(h.tag)
 		o.Reason, o.Attempt.Status, o.Attempt.Reason = hook.ReasonExhausted, 503, hook.ReasonStatus
 		o.Response = &hook.Response{Status: 503, Headers: []hook.Header{{Key: "Server", Value: "tired"}}, Body: []byte("no\x1b[2J\nnever")}
 	}

@@ -222,6 +222,9 @@ func text(v any) string {
 		}
 		return strings.Join(parts, ", ")
 	case map[string]any:
+		if key, ok := v["key"].(string); ok && len(v) == 1 {
+			return key // a header whose value is not shown
+		}
 		raw, _ := json.Marshal(v) // it was read from JSON
 		return string(raw)
 	default:

@@ -56,11 +56,11 @@ func (cmd *sourcesGet) Run(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	return cmd.printSource(s, raw, "")
+	return cmd.printSource(s, raw, "", sourceFields)
 }
 
 // printSource prints a source, with its secret if it was made here.
-func (o *output) printSource(s row, raw []byte, secret string) error {
+func (o *output) printSource(s row, raw []byte, secret string, columns []column) error {
 	warnings, _ := s["warnings"].([]any)
 	for _, w := range warnings {
 		talk("Warning: %s", printable(text(w)))
@@ -75,25 +75,33 @@ func (o *output) printSource(s row, raw []byte, secret string) error {
 	if o.json() {
 		return printJSON(raw)
 	}
-	return printFields(s, []column{
+	return printFields(s, columns)
+}
+
+// The lines of a source: what is to be entered in Okta, and how it went since.
+var (
+	setupFields = []column{
 		{"Name", "name", false},
 		{"Endpoint URL", "url", false},
 		{"Authentication field", "auth.key", false},
 		{"Authentication secret", "auth.value", false},
-		{"Org", "host", false},
-		{"Created", "created", false},
-		{"Older secret until", "previous.until", false},
-		{"Verified at", "challenge.at", false},
-		{"Verified with secret", "challenge.secret", false},
-		{"Deliveries", "counters.deliveries", false},
-		{"Events", "counters.received", false},
-		{"Duplicates", "counters.duplicates", false},
-		{"Rejected", "counters.rejected", false},
-		{"Refused (401)", "counters.unauthorized", false},
-		{"Too large (413)", "counters.tooLarge", false},
-		{"Unavailable (503)", "counters.unavailable", false},
-	})
-}
+		{"Custom headers", "auth.headers", false},
+	}
+	sourceFields = append(slices.Clone(setupFields),
+		column{"Org", "host", false},
+		column{"Created", "created", false},
+		column{"Older secret until", "previous.until", false},
+		column{"Verified at", "challenge.at", false},
+		column{"Verified with secret", "challenge.secret", false},
+		column{"Deliveries", "counters.deliveries", false},
+		column{"Events", "counters.received", false},
+		column{"Duplicates", "counters.duplicates", false},
+		column{"Rejected", "counters.rejected", false},
+		column{"Refused (401)", "counters.unauthorized", false},
+		column{"Too large (413)", "counters.tooLarge", false},
+		column{"Unavailable (503)", "counters.unavailable", false},
+	)
+)
 
 type sourcesCreate struct {
 	output
@@ -138,7 +146,7 @@ func (cmd *sourcesCreate) Run(ctx context.Context, c *client) error {
 		talk("The secret is shown only now.")
 	}
 	talk("In Okta: Workflow > Event Hooks > Create Event Hook; paste the URL, the authentication field and the secret.")
-	return cmd.printSource(s, raw, generated)
+	return cmd.printSource(s, raw, generated, setupFields)
 }
 
 type sourcesDelete struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -196,5 +197,16 @@ func TestDescription(t *testing.T) {
 	// Nothing in it makes a reader's program call another host.
 	if link := regexp.MustCompile(`"\$ref":"[^#]`).FindString(answer.Body.String()); link != "" {
 		t.Errorf("found %s", link)
+	}
+}
+
+func TestBodyOfAnotherType(t *testing.T) {
+	w := newWorld(t)
+	r := httptest.NewRequest(http.MethodPost, "/v1/replays", strings.NewReader(`{}`))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded") // curl's default
+	answer := httptest.NewRecorder()
+	w.ServeHTTP(answer, r)
+	if answer.Code != http.StatusUnsupportedMediaType || !strings.Contains(answer.Body.String(), "Content-Type: application/json") {
+		t.Errorf("got %d %s", answer.Code, answer.Body)
 	}
 }

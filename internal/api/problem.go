@@ -98,7 +98,9 @@ func explain(_ huma.Context, _ string, v any) (any, error) {
 		}
 		found = append(found, strings.TrimPrefix(e.Location+": "+e.Message, ": "))
 	}
-	if m.Detail == "validation failed" && len(found) > 0 {
+	if m.Status == http.StatusUnsupportedMediaType {
+		m.Detail = "send the body as JSON, with Content-Type: application/json"
+	} else if m.Detail == "validation failed" && len(found) > 0 {
 		m.Detail = strings.Join(found[:min(3, len(found))], "; ")
 	}
 	return m, nil
