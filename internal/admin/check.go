@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,7 +82,7 @@ func (f *findings) checkChannel(c *ChannelSpec, checkURL func(string) error) {
 	if c.URI == "" {
 		f.addf(field+"uri", blank)
 	} else if err := checkURL(c.URI); err != nil {
-		f.addf(field+"uri", "%v", urlTrouble(c.URI, err, checkURL))
+		f.addf(field+"uri", "%s", urlTrouble(c.URI, err, checkURL))
 	}
 	key := ""
 	if c.Auth != nil {
@@ -97,14 +96,14 @@ func (f *findings) checkChannel(c *ChannelSpec, checkURL func(string) error) {
 }
 
 // urlTrouble gives Okta's words when the scheme is all that is wrong.
-func urlTrouble(uri string, err error, checkURL func(string) error) error {
-	secure := errors.New("The URI must begin with https://")
+func urlTrouble(uri string, err error, checkURL func(string) error) string {
+	const secure = "The URI must begin with https://"
 	scheme, rest, _ := strings.Cut(uri, "://")
 	switch {
 	case strings.EqualFold(scheme, "https"), rest != "" && checkURL("https://"+rest) != nil:
-		return err
+		return err.Error()
 	case strings.EqualFold(scheme, "http"):
-		return fmt.Errorf("%w (%w)", secure, err)
+		return fmt.Sprintf("%s (%v)", secure, err)
 	default:
 		return secure
 	}

@@ -65,7 +65,9 @@ func sameHost(name, host string, all []hook.Source) []string {
 
 // validHost is lenient: it is compared with what Okta writes, never dialled.
 func validHost(host string) bool {
-	return len(host) <= 260 && host != "" && !strings.ContainsFunc(host, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._:[]", r))
-	})
+	odd := func(r rune) bool {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !letter && !strings.ContainsRune("-._:[]", r)
+	}
+	return len(host) <= 260 && host != "" && !strings.ContainsFunc(host, odd)
 }

@@ -171,7 +171,7 @@ func summaryOf(id int64, received time.Time, summary []byte) ([]hook.Event, []in
 			break
 		}
 		e.Type = types[kind]
-		e.Published = received.Add(time.Duration(c.varint()) * time.Microsecond)
+		e.Published = time.UnixMicro(received.UnixMicro() + c.varint()).UTC()
 		e.UUID = c.uuid()
 		sizes = append(sizes, int(c.uvarint()))
 		events = append(events, e)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"slices"
@@ -45,7 +46,7 @@ func (s *Store) view(ctx context.Context, now time.Time, do func(*viewer) error)
 }
 
 // Deliveries lists deliveries; see store.Reader. The order is that of
-// (block, hook, replay, slot), all descending.
+// (event, hook, replay), all descending.
 func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery, now time.Time) (found []hook.Delivery, next *hook.Key, err error) {
 	err = s.view(ctx, now, func(v *viewer) error {
 		if slices.Equal(q.States, []hook.State{hook.Dead}) {
@@ -58,61 +59,73 @@ func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery, now time.
 	return found, next, err
 }
 
-// list walks everything that was ever owed.
+// list walks everything that was ever owed, a block at a time: its newest event
+// comes first, whichever hooks it is owed to.
 func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.Key, err error) {
-	stmt := v.conn.Prep("SELECT " + owedColumns + ` FROM owed
-		WHERE (block, hook, replay) <= (?1, ?2, ?3) AND block >= ?4 AND (?5 = 0 OR hook = ?5)
-		ORDER BY block DESC, hook DESC, replay DESC LIMIT ?6`)
-	from := hook.Key{Hook: math.MaxInt64, Seq: math.MaxInt64, Replay: math.MaxInt64}
+	first, last := int64(math.MaxInt64), int64(0)
 	if q.Before != nil {
-		from = *q.Before
+		first = q.Before.Seq.Block()
 	}
-	first, last := from.Seq.Block(), int64(0)
 	if q.Event != 0 {
 		first, last = min(first, q.Event.Block()), q.Event.Block()
 	}
-	if first != from.Seq.Block() {
-		from.Hook, from.Replay = math.MaxInt64, math.MaxInt64
-	}
-	stmt.BindInt64(1, first)
-	stmt.BindInt64(2, from.Hook)
-	stmt.BindInt64(3, from.Replay)
-	stmt.BindInt64(4, last)
-	stmt.BindInt64(5, q.Hook)
-	stmt.BindInt64(6, maxScan)
-	scanned := 0
-	var rows []owedRow
-	if err := each(stmt, func() error { rows = append(rows, scanOwed(stmt)); return nil }); err != nil {
-		return nil, nil, err
-	}
-	for i := range rows {
-		row := &rows[i]
-		scanned++
-		key := row.key(0)
-		next = &key
-		if row.created.Before(q.Since) && row.replay == 0 {
-			continue
-		}
-		list, err := v.ofRow(row, q)
+	stmt := v.conn.Prep("SELECT " + owedColumns + ` FROM owed
+		WHERE block BETWEEN ?1 AND ?2 AND (?3 = 0 OR hook = ?3) ORDER BY block DESC`)
+	stmt.BindInt64(1, last)
+	stmt.BindInt64(2, first)
+	stmt.BindInt64(3, q.Hook)
+	var rows []owedRow // of one block
+	for scanned := 0; ; scanned++ {
+		more, err := stmt.Step()
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, d := range list {
-			if q.Before != nil && row.block == q.Before.Seq.Block() && row.hook == q.Before.Hook && row.replay == q.Before.Replay && d.Seq >= q.Before.Seq {
-				continue
+		if len(rows) > 0 && (!more || stmt.ColumnInt64(0) != rows[0].block) {
+			list, err := v.ofBlock(rows, q)
+			if err != nil {
+				return nil, nil, err
 			}
-			if found = append(found, d); len(found) == q.Limit {
-				return found, &d.Key, nil
+			for _, d := range list {
+				if found = append(found, d); len(found) == q.Limit {
+					return found, &d.Key, stmt.Reset()
+				}
+			}
+			if more && scanned >= maxScan {
+				return found, &hook.Key{Seq: hook.MakeSeq(rows[0].block, 0)}, stmt.Reset()
+			}
+			rows = rows[:0]
+		}
+		if !more {
+			return found, nil, stmt.Reset()
+		}
+		rows = append(rows, scanOwed(stmt))
+	}
+}
+
+// ofBlock returns the deliveries of one block's rows that are wanted and not
+// listed yet, in their order, without attempts.
+func (v *viewer) ofBlock(rows []owedRow, q store.DeliveryQuery) (list []hook.Delivery, err error) {
+	for i := range rows {
+		if rows[i].created.Before(q.Since) {
+			continue
+		}
+		of, err := v.ofRow(&rows[i], q)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range of {
+			if q.Before == nil || compareKeys(d.Key, *q.Before) < 0 {
+				d.Attempts = nil
+				list = append(list, d)
 			}
 		}
 	}
-	if scanned < maxScan {
-		next = nil
-	}
-	return found, next, nil
+	slices.SortFunc(list, func(a, b hook.Delivery) int { return compareKeys(b.Key, a.Key) })
+	return list, nil
 }
 
-// ofRow returns the deliveries of one owed row that are wanted, newest event first.
+// ofRow returns the deliveries of one owed row that are wanted, with the
+// attempts of those that went through at the first.
 func (v *viewer) ofRow(row *owedRow, q store.DeliveryQuery) ([]hook.Delivery, error) {
 	events, err := v.block(row.block)
 	if err != nil {
@@ -298,7 +311,7 @@ func (v *viewer) listDead(q store.DeliveryQuery) (found []hook.Delivery, next *h
 }
 
 func compareKeys(a, b hook.Key) int {
-	return slices.Compare([]int64{int64(a.Seq), a.Hook, a.Replay}, []int64{int64(b.Seq), b.Hook, b.Replay})
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Hook, b.Hook), cmp.Compare(a.Replay, b.Replay))
 }
 
 // Delivery returns one delivery; see store.Reader.

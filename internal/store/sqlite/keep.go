@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"maps"
+	"math"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
@@ -16,7 +17,7 @@ import (
 // are still owed are not looked at over and over.
 func (s *Store) Prune(_ context.Context, before time.Time, limit int) (removed int, more bool, err error) {
 	err = s.write(false, 4+limit, func(conn *sqlite.Conn) (func(), error) {
-		blocks, err := oldBlocks(conn, s.pruneFrom, limit, before)
+		blocks, err := oldBlocks(conn, s.pruneFrom, limit, micros(before))
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +51,7 @@ func (s *Store) PruneOldest(_ context.Context, limit int) (removed int, err erro
 	begun := s.resumeShrink()
 	for end := false; removed == 0 && !end; {
 		err = s.write(false, 4+limit, func(conn *sqlite.Conn) (func(), error) {
-			blocks, err := oldBlocks(conn, s.shrinkFrom, limit, time.Time{})
+			blocks, err := oldBlocks(conn, s.shrinkFrom, limit, math.MaxInt64)
 			if err != nil {
 				return nil, err
 			}
@@ -83,13 +84,11 @@ type oldBlock struct {
 }
 
 // oldBlocks returns up to limit blocks from the given one on, received before a
-// time if it is not zero. The newest block is never among them: the next one
-// is numbered after it.
-func oldBlocks(conn *sqlite.Conn, from int64, limit int, before time.Time) (blocks []oldBlock, err error) {
-	stmt := conn.Prep(`SELECT id, received FROM blocks
-		WHERE id >= ?1 AND id < (SELECT max(id) FROM blocks) AND (?2 = 0 OR received < ?2) ORDER BY id LIMIT ?3`)
+// time in microseconds.
+func oldBlocks(conn *sqlite.Conn, from int64, limit int, before int64) (blocks []oldBlock, err error) {
+	stmt := conn.Prep("SELECT id, received FROM blocks WHERE id >= ? AND received < ? ORDER BY id LIMIT ?")
 	stmt.BindInt64(1, from)
-	stmt.BindInt64(2, micros(before))
+	stmt.BindInt64(2, before)
 	stmt.BindInt64(3, int64(limit))
 	err = each(stmt, func() error {
 		blocks = append(blocks, oldBlock{stmt.ColumnInt64(0), fromMicros(stmt.ColumnInt64(1))})
@@ -118,6 +117,11 @@ func (s *Store) remove(conn *sqlite.Conn, blocks []oldBlock) (removed int, err e
 		}
 		if err := deleteBlock(conn, b.id); err != nil {
 			return removed, err
+		}
+		if b.id == s.nextBlock-1 {
+			if err := keepLastBlock(conn, b.id); err != nil {
+				return removed, err
+			}
 		}
 		removed += len(events)
 	}
@@ -155,6 +159,14 @@ func noteKeys(conn *sqlite.Conn, b oldBlock, events []hook.Event) error {
 	stmt.BindInt64(1, b.id)
 	stmt.BindInt64(2, micros(b.received))
 	stmt.BindBytes(3, keys)
+	return run(stmt)
+}
+
+// keepLastBlock notes the number of the newest block, which is removed: numbers
+// go on after it, as deliveries elsewhere may still bear its events' numbers.
+func keepLastBlock(conn *sqlite.Conn, id int64) error {
+	stmt := conn.Prep("INSERT INTO meta (name, value) VALUES ('last_block', ?1) ON CONFLICT DO UPDATE SET value = ?1")
+	stmt.BindInt64(1, id)
 	return run(stmt)
 }
 

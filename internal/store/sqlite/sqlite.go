@@ -162,7 +162,8 @@ func (s *Store) load() error {
 	if err := s.loadIdentity(); err != nil {
 		return err
 	}
-	last, err := sqlitex.ResultInt64(s.conn.Prep("SELECT coalesce(max(id), 0) FROM blocks"))
+	last, err := sqlitex.ResultInt64(s.conn.Prep(`SELECT max(coalesce((SELECT max(id) FROM blocks), 0),
+		coalesce((SELECT value FROM meta WHERE name = 'last_block'), 0))`))
 	if err != nil {
 		return err
 	}

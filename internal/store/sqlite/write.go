@@ -106,6 +106,11 @@ func (s *Store) read(ctx context.Context, do func(*sqlite.Conn) error) (err erro
 	defer func() { s.readers <- conn }()
 	conn.SetInterrupt(ctx.Done())
 	defer conn.SetInterrupt(nil)
+	defer func() {
+		if sqlite.ErrCode(err) == sqlite.ResultInterrupt && ctx.Err() != nil {
+			err = ctx.Err()
+		}
+	}()
 	end := sqlitex.Transaction(conn)
 	defer func() {
 		end(&err)
