@@ -19,7 +19,7 @@ type SourceSpec struct {
 	Host string
 	// Auth is the header that carries the secret.
 	Auth AuthSpec
-	// Headers are custom headers that must match too.
+	// Headers are custom headers that must match too. Nil keeps those there are.
 	Headers []hook.Header
 	// Previous is an older secret that is accepted for a while. Nil has
 	// ReplaceSource keep the secret it replaces for PreviousValidity.

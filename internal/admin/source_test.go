@@ -114,7 +114,7 @@ func TestRotation(t *testing.T) {
 			Previous: &Previous{Until: time.Date(2000, 1, 1, 13, 0, 0, 0, time.UTC)}}, "new", "old", time.Hour},
 		{"a third secret", SourceSpec{Auth: sourceSpec("new").Auth, Previous: &Previous{Value: "third"}}, "new", "third", day},
 		{"the new secret twice", SourceSpec{Auth: sourceSpec("new").Auth, Previous: &Previous{Value: "new"}}, "new", "", 0},
-		{"another header", SourceSpec{Auth: AuthSpec{Key: "X-Key", Value: text("new")}}, "new", "", 0},
+		{"another header", SourceSpec{Auth: AuthSpec{Key: "X-Key", Value: text("new")}}, "new", "old", day},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -125,6 +125,7 @@ func TestRotation(t *testing.T) {
 				shown := must[Source](t)(o.ReplaceSource(ctx, "acme", c.spec))
 				want := hook.SourceAuth{Key: c.spec.Auth.Key, Value: c.value, Previous: c.previous}
 				if c.previous != "" {
+					want.PreviousKey = "Authorization"
 					want.PreviousUntil = time.Now().Add(c.lasts).UTC()
 				}
 				if diff := cmp.Diff(want, o.source(t, "acme")); diff != "" {

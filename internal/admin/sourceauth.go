@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -32,27 +33,29 @@ func (f *findings) sourceAuth(spec *SourceSpec, old hook.SourceAuth, now time.Ti
 		Value:   spec.Auth.value(old.Key, old.Value),
 		Headers: slices.Clone(spec.Headers),
 	}
+	if spec.Headers == nil {
+		auth.Headers = old.Headers // their values cannot be read back either
+	}
 	if auth.Value == "" {
 		f.addf("auth.value", blank)
 	}
 	switch p := spec.Previous; {
 	case p != nil:
-		auth.Previous, auth.PreviousUntil = p.Value, p.Until
+		auth.Previous, auth.PreviousKey, auth.PreviousUntil = p.Value, cmp.Or(old.Key, auth.Key), p.Until
 		if auth.Previous == "" {
 			auth.Previous = old.Value
 		}
 		if auth.PreviousUntil.IsZero() {
 			auth.PreviousUntil = now.Add(PreviousValidity)
 		}
-	case !sameHeader(auth.Key, old.Key):
-		// Both secrets are looked for in one header, so no old one can be met.
-	case auth.Value != old.Value:
-		auth.Previous, auth.PreviousUntil = old.Value, now.Add(PreviousValidity)
+	case auth.Value != old.Value || !sameHeader(auth.Key, old.Key):
+		auth.Previous, auth.PreviousKey, auth.PreviousUntil = old.Value, old.Key, now.Add(PreviousValidity)
 	default:
-		auth.Previous, auth.PreviousUntil = old.Previous, old.PreviousUntil
+		auth.Previous, auth.PreviousKey, auth.PreviousUntil = old.Previous, old.PreviousKey, old.PreviousUntil
 	}
-	if auth.Previous == "" || auth.Previous == auth.Value || !auth.PreviousUntil.After(now) {
-		auth.Previous, auth.PreviousUntil = "", time.Time{}
+	same := auth.Previous == auth.Value && sameHeader(auth.PreviousKey, auth.Key)
+	if auth.Previous == "" || same || !auth.PreviousUntil.After(now) {
+		auth.Previous, auth.PreviousKey, auth.PreviousUntil = "", "", time.Time{}
 	}
 	auth.PreviousUntil = auth.PreviousUntil.UTC()
 	return auth

@@ -18,7 +18,7 @@ import (
 // Store is what the API reads from the store.
 type Store interface {
 	store.Reader
-	Sources(ctx context.Context) ([]hook.Source, error)
+	SourceNames(ctx context.Context) (map[int64]string, error)
 	EventHooks(ctx context.Context) ([]hook.EventHook, int64, error)
 	HookIDs(ctx context.Context) (map[int64]string, error)
 }

@@ -19,7 +19,7 @@ type names struct {
 func (a *api) names(ctx context.Context) (*names, error) {
 	n := &names{
 		hookNumber: map[string]int64{}, blocked: map[int64]hook.Reason{},
-		source: map[int64]string{}, sourceNo: map[string]int64{},
+		sourceNo: map[string]int64{},
 	}
 	var err error
 	if n.hookID, err = a.Store.HookIDs(ctx); err != nil {
@@ -35,13 +35,11 @@ func (a *api) names(ctx context.Context) (*names, error) {
 	for i := range hooks {
 		n.blocked[hooks[i].Number] = hooks[i].Blocked()
 	}
-	sources, err := a.Store.Sources(ctx)
-	if err != nil {
+	if n.source, err = a.Store.SourceNames(ctx); err != nil {
 		return nil, err
 	}
-	for i := range sources {
-		n.source[sources[i].Number] = sources[i].Name
-		n.sourceNo[sources[i].Name] = sources[i].Number
+	for number, name := range n.source {
+		n.sourceNo[name] = number
 	}
 	return n, nil
 }

@@ -72,7 +72,7 @@ type SourceSpec struct {
 type AuthSpec struct {
 	Key     string        `json:"key" doc:"The name of the header, as in Okta's \"authentication field\"."`
 	Value   *string       `json:"value,omitempty" writeOnly:"true" doc:"The whole value of the header, as in Okta's \"authentication secret\". A PUT that leaves it out keeps it."`
-	Headers []hook.Header `json:"headers,omitempty" doc:"Custom headers that must match, too. A PUT that leaves them out removes them."`
+	Headers []hook.Header `json:"headers,omitempty" doc:"Custom headers that must match, too. A PUT that leaves them out keeps them; an empty list removes them."`
 }
 
 // PreviousSpec is an older secret.

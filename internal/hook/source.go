@@ -29,8 +29,10 @@ type SourceAuth struct {
 	Key string `json:"key"`
 	// Value is the whole value of that header.
 	Value string `json:"value"`
-	// Previous is an older Value that is accepted until PreviousUntil.
+	// Previous is an older Value that is accepted until PreviousUntil, in the
+	// header PreviousKey.
 	Previous      string    `json:"previous,omitempty"`
+	PreviousKey   string    `json:"previousKey,omitempty"`
 	PreviousUntil time.Time `json:"previousUntil,omitzero"`
 	// Headers are further headers that must match exactly.
 	Headers []Header `json:"headers,omitempty"`

@@ -127,7 +127,7 @@ func (s *Source) secret(header http.Header, now time.Time) hook.SecretState {
 	shown := header.Get(s.Auth.Key)
 	right := secret.Equal(shown, s.Auth.Value)
 	if s.Auth.Previous != "" && now.Before(s.Auth.PreviousUntil) {
-		right = secret.Equal(shown, s.Auth.Previous) || right
+		right = secret.Equal(header.Get(s.Auth.PreviousKey), s.Auth.Previous) || right
 	}
 	for _, h := range s.Auth.Headers {
 		right = secret.Equal(header.Get(h.Key), h.Value) && right

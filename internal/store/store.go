@@ -54,6 +54,8 @@ type Identity struct {
 type Registry interface {
 	// Sources returns every source, oldest first.
 	Sources(ctx context.Context) ([]hook.Source, error)
+	// SourceNames returns the name of every source there ever was, by number.
+	SourceNames(ctx context.Context) (map[int64]string, error)
 	// CreateSource keeps a source and sets its Number. ErrExists when the name
 	// was ever used: events and dedupe keys outlive their source.
 	CreateSource(ctx context.Context, s *hook.Source) error
@@ -76,7 +78,8 @@ type Registry interface {
 	// revision. change sees the state that it replaces, also when two callers
 	// race. When it stops or starts being deliverable (Blocked), its Hold
 	// clock follows as of now. ErrNotFound.
-	// change may refuse because of the others there are.
+	// change may refuse because of the others there are, and ends a hold by
+	// clearing its Reason.
 	UpdateEventHook(ctx context.Context, id string, now time.Time, change func(h *hook.EventHook, others []hook.EventHook) error) (hook.EventHook, error)
 	// DeleteEventHook deletes a hook when guard lets it. What still waits for
 	// it is cancelled with hook.ReasonHookDeleted, at once for every reader.
@@ -270,7 +273,8 @@ type Replay struct {
 
 // Replays makes replays.
 type Replays interface {
-	// CreateReplay keeps a replay and sets its Number.
+	// CreateReplay keeps a replay and sets its Number. ErrNotFound when its
+	// hook is deleted, from AddToReplay too.
 	CreateReplay(ctx context.Context, r *Replay) error
 	// AddToReplay owes events to a replay's hook. Events that are gone, or owed
 	// by this replay already, are left out; added counts the others.

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -112,7 +113,13 @@ func (ch *Channel) setHeaders(header http.Header, h *hook.EventHook) {
 	}
 }
 
+// failure is an attempt without an answer. The address, which may hold a
+// secret, is kept out of the error's text.
 func failure(reason hook.Reason, err error) deliver.Result {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
 	return deliver.Result{Reason: reason, Response: &hook.Response{Error: err.Error()}}
 }
 

@@ -146,6 +146,16 @@ func (s *Store) HookIDs(ctx context.Context) (map[int64]string, error) {
 	return ids, err
 }
 
+// SourceNames returns the names of all sources; see store.Registry.
+func (s *Store) SourceNames(ctx context.Context) (map[int64]string, error) {
+	names := make(map[int64]string)
+	err := s.read(ctx, func(conn *sqlite.Conn) error {
+		stmt := conn.Prep("SELECT number, name FROM sources")
+		return each(stmt, func() error { names[stmt.ColumnInt64(0)] = stmt.ColumnText(1); return nil })
+	})
+	return names, err
+}
+
 // CreateEventHook keeps a hook; see store.Registry.
 func (s *Store) CreateEventHook(_ context.Context, h *hook.EventHook, guard func(others []hook.EventHook) error) error {
 	return s.write(true, 2, func(conn *sqlite.Conn) (func(), error) {

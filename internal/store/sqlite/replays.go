@@ -13,6 +13,9 @@ import (
 // CreateReplay keeps a replay; see store.Replays.
 func (s *Store) CreateReplay(_ context.Context, r *store.Replay) error {
 	return s.write(true, 1, func(conn *sqlite.Conn) (func(), error) {
+		if s.deleted[r.Hook] {
+			return nil, store.ErrNotFound
+		}
 		stmt := conn.Prep("INSERT INTO replays (id, hook, created, origin_hook, origin_replay) VALUES (?, ?, ?, ?, ?)")
 		stmt.BindText(1, r.ID)
 		stmt.BindInt64(2, r.Hook)

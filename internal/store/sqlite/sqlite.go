@@ -243,7 +243,8 @@ func (s *Store) release() error {
 		err = errors.Join(err, s.conn.Close())
 	}
 	if s.lock != nil {
-		err = errors.Join(err, s.lock.Close())
+		// Unlocked, not just closed: a child being forked may hold a copy.
+		err = errors.Join(err, syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN), s.lock.Close())
 	}
 	return err
 }
