@@ -62,10 +62,5 @@ func (n *names) findSource(location, name string) (int64, error) {
 	return number, nil
 }
 
-// sourceName is what a source is called; a deleted one cannot be told any more.
-func (n *names) sourceName(number int64) string {
-	if name, ok := n.source[number]; ok {
-		return name
-	}
-	return "(deleted)" // no valid name, so not taken for one
-}
+// sourceName is what a source is called, or was.
+func (n *names) sourceName(number int64) string { return n.source[number] }
