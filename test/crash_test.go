@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -308,7 +309,7 @@ func (c *crash) round(how ending) {
 // interrupt asks a process that may still be starting to end.
 func (l *life) interrupt() {
 	l.Helper()
-	_ = l.process.Process.Signal(os.Interrupt)
+	l.signal(syscall.SIGINT)
 	select {
 	case <-l.exited:
 	case <-time.After(patience):

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -58,6 +59,7 @@ func program(t *testing.T, flags ...string) string {
 		return file
 	}
 	file := filepath.Join(programs.dir, "grapnel-"+strconv.Itoa(len(programs.built)))
+	seeSource(t)
 	args := append(append([]string{"build", "-o", file}, flags...), "github.com/grapnel-hooks/grapnel/cmd/grapnel")
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -66,12 +68,36 @@ func program(t *testing.T, flags ...string) string {
 	return file
 }
 
+// seeSource looks at every file that the program is built from, so that go test
+// knows on what this test depends: what a child reads it does not see, and
+// would report an old result.
+func seeSource(t *testing.T) {
+	t.Helper()
+	files := 0
+	for _, dir := range []string{"../cmd", "../internal", "../go.mod"} {
+		err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				files++
+				_, err = os.Stat(path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files < 2 {
+		t.Fatal("the program's source is not where it was")
+	}
+}
+
 // site is a place where a gateway lives, over all its lives: a directory, and
 // what it is started with.
 type site struct {
 	testing.TB
 	dir     string
 	command []string
+	trace   string // where strace writes, when it runs the command
 	client  *http.Client
 	token   string // of the admin, once known
 	life    *life  // the last one
@@ -201,18 +227,39 @@ func (l *life) serves() bool {
 	return true
 }
 
+// signal sends a signal to the gateway, unless it has ended.
+func (l *life) signal(signal syscall.Signal) {
+	select {
+	case <-l.exited:
+		return
+	default:
+	}
+	if l.trace == "" {
+		_ = l.process.Process.Signal(signal)
+		return
+	}
+	// strace ends with the process that it runs, whose number it writes first.
+	until(l, "a trace", func() bool {
+		text, _ := os.ReadFile(l.trace)
+		number, _, found := strings.Cut(string(text), " ")
+		pid, err := strconv.Atoi(number)
+		if found && err == nil {
+			_ = syscall.Kill(pid, signal)
+		}
+		return found
+	})
+}
+
 // kill ends the process at once, wherever it is.
 func (l *life) kill() {
-	_ = l.process.Process.Kill()
+	l.signal(syscall.SIGKILL)
 	<-l.exited
 }
 
 // stop asks the process to end, and expects it to end well.
 func (l *life) stop() {
 	l.Helper()
-	if err := l.process.Process.Signal(syscall.SIGTERM); err != nil {
-		l.Fatal(err)
-	}
+	l.signal(syscall.SIGTERM)
 	select {
 	case <-l.exited:
 	case <-time.After(patience):
