@@ -58,7 +58,9 @@ func (c *serveCmd) options(log *slog.Logger) app.Options {
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context) error {
 	log := newLogger(os.Stderr, c.LogLevel)
-	gateway, err := app.New(ctx, c.options(log))
+	// A start is short: a signal in the middle of it waits for its end.
+	start := context.WithoutCancel(ctx)
+	gateway, err := app.New(start, c.options(log))
 	if err != nil {
 		return err
 	}
@@ -68,11 +70,11 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		gateway.Stop(ctx)
 		log.Info("stopped")
 	}()
-	first, err := gateway.FirstSource(ctx)
+	first, err := gateway.FirstSource(start)
 	if err != nil {
 		return err
 	}
-	if err := gateway.Start(ctx); err != nil {
+	if err := gateway.Start(start); err != nil {
 		return err
 	}
 	welcome(os.Stderr, gateway, first)

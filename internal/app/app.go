@@ -58,11 +58,11 @@ type App struct {
 
 // New makes a gateway: it opens the store and the two listeners, and serves
 // nothing yet.
-func New(ctx context.Context, opts Options) (a *App, err error) {
+func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if err := opts.fill(); err != nil {
 		return nil, err
 	}
-	a = &App{options: opts, log: opts.Log, failed: make(chan error, 2)}
+	a := &App{options: opts, log: opts.Log, failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			a.undo.run(context.Background(), a.log)

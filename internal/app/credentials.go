@@ -12,6 +12,7 @@ import (
 	"github.com/grapnel-hooks/grapnel/internal/access"
 	"github.com/grapnel-hooks/grapnel/internal/secret"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/sqlite"
 )
 
 // Names of the files that a first start makes beside the SQLite file.
@@ -75,7 +76,7 @@ func (o *Options) secretFile(path *string, fallback string, generate func() stri
 		return "", fmt.Errorf("the store exists, but %s does not; put the file back, or name it with --secret-key-file", *path)
 	}
 	text = generate()
-	if err := os.MkdirAll(filepath.Dir(*path), 0o700); err != nil {
+	if err := sqlite.MakeDir(filepath.Dir(*path)); err != nil {
 		return "", err
 	}
 	if err := secret.CreateFile(*path, text+"\n"); err != nil {

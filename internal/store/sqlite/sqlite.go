@@ -77,7 +77,7 @@ const maxReaders = 4
 // open, and one that a newer Grapnel has written.
 func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	dir := filepath.Dir(opts.Path)
-	if err := makeDir(dir); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return nil, err
 	}
 	s := &Store{
@@ -271,14 +271,15 @@ func touch(path string) error {
 	return f.Close()
 }
 
-// makeDir makes dir and its parents where they are missing, each synced into
-// the one above it.
-func makeDir(dir string) error {
+// MakeDir makes a directory and its parents where they are missing, for their
+// owner only, each synced into the one above it: a power cut must not take the
+// directory away with all that is in it.
+func MakeDir(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
 	parent := filepath.Dir(dir)
-	if err := makeDir(parent); err != nil {
+	if err := MakeDir(parent); err != nil {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
