@@ -9,9 +9,6 @@ need() {
 }
 
 need strace strace
-# Debian keeps PostgreSQL's server out of PATH.
-ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
-need chromium chromium
 
 [ -n "$missing" ] || exit 0
 

@@ -64,12 +64,12 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 type configFile string
 
 // BeforeResolve reads the file, so that flags and the environment still win.
-func (c configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.Path) error {
-	path := string(ctx.FlagValue(trace.Flag).(configFile))
-	if path == "" {
+func (c configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
+	path, ok := ctx.FlagValue(trace.Flag).(configFile)
+	if !ok || path == "" {
 		return nil
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := os.ReadFile(string(path))
 	if err != nil {
 		return err
 	}

@@ -32,10 +32,7 @@ type Relay struct {
 
 // NewRelay starts the workers of a relay that forwards to the URL to.
 func NewRelay(to string) *Relay {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil
-	transport.MaxIdleConns = relayWorkers
-	transport.MaxIdleConnsPerHost = relayWorkers
+	transport := &http.Transport{MaxIdleConns: relayWorkers, MaxIdleConnsPerHost: relayWorkers, IdleConnTimeout: time.Minute}
 	r := &Relay{
 		to:     to,
 		queue:  make(chan []byte, relayQueue),
@@ -64,7 +61,12 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Relay) forward(body []byte) error {
-	resp, err := r.client.Post(r.to, "application/json", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, r.to, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := r.client.Do(req)
 	if err != nil {
 		return err
 	}

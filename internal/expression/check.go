@@ -181,7 +181,7 @@ func (c *checker) path(p *path) finding {
 	}
 	if c.table.closed && f.kind == kindObject {
 		whole := c.quote(p.span)
-		c.refuse(p.from, "they read "+join(f.shape.readable(whole), "and"), "Okta's filters cannot read %s whole", whole)
+		c.refuse(p.from, "they read "+join(f.shape.readable(whole)), "Okta's filters cannot read %s whole", whole)
 		return unknown
 	}
 	return f

@@ -59,9 +59,9 @@ func (c *checker) unknownField(owner string, in *shape, s *step) {
 	case owner == c.table.root && c.table.nicknamed(s.name) != "":
 		advice = fmt.Sprintf("in filters it is called %s.%s", owner, c.table.nicknamed(s.name))
 	case owner == theElement:
-		advice = "they read " + join(slices.Sorted(maps.Keys(in.fields)), "and")
+		advice = "they read " + join(slices.Sorted(maps.Keys(in.fields)))
 	default:
-		advice = "they read " + join(in.readable(owner), "and")
+		advice = "they read " + join(in.readable(owner))
 	}
 	c.refuse(s.from, advice, "Okta's filters cannot read the field %s of %s", name, owner)
 }

@@ -134,7 +134,7 @@ func (t *table) methodsOn(on kind) string {
 			names = append(names, m.name+"()")
 		}
 	}
-	return join(names, "and")
+	return join(names)
 }
 
 // readable lists the paths to all scalars and lists of a shape, as a message has them.
@@ -151,10 +151,10 @@ func (s *shape) readable(prefix string) []string {
 }
 
 // join makes "a, b and c".
-func join(words []string, last string) string {
+func join(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}
 	end := len(words) - 1
-	return strings.Join(words[:end], ", ") + " " + last + " " + words[end]
+	return strings.Join(words[:end], ", ") + " and " + words[end]
 }

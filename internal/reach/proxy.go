@@ -76,7 +76,7 @@ func (p *proxy) connect(ctx context.Context, conn net.Conn, address string) (net
 	if p.tls != nil {
 		tunnel = tls.Client(conn, p.tls) // shakes hands at the first write
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	err := p.ask(tunnel, address)
 	if !stop() { // the deadline is set, or about to be
 		return nil, ctx.Err()

@@ -63,7 +63,7 @@ func (r *Replayer) ByQuery(ctx context.Context, q Query) (Result, error) {
 		}
 		run.judge = judge
 	}
-	if _, err := r.target(ctx, q.To); err != nil {
+	if err := r.target(ctx, q.To); err != nil {
 		return Result{}, err
 	}
 	read := run.events

@@ -58,11 +58,11 @@ type Conflict struct{ Detail string }
 
 func (e *Conflict) Error() string { return e.Detail }
 
-// target returns the hook that deliveries are to be made for.
-func (r *Replayer) target(ctx context.Context, number int64) (*hook.EventHook, error) {
+// target checks the hook that deliveries are to be made for.
+func (r *Replayer) target(ctx context.Context, number int64) error {
 	hooks, _, err := r.Store.EventHooks(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range hooks {
 		h := &hooks[i]
@@ -70,9 +70,9 @@ func (r *Replayer) target(ctx context.Context, number int64) (*hook.EventHook, e
 			continue
 		}
 		if !h.Owed() {
-			return nil, &Conflict{fmt.Sprintf("event hook %s was never verified, so nothing is kept for it; verify it first", h.ID)}
+			return &Conflict{fmt.Sprintf("event hook %s was never verified, so nothing is kept for it; verify it first", h.ID)}
 		}
-		return h, nil
+		return nil
 	}
-	return nil, &Conflict{"the event hook is deleted; choose another one with \"to\" of POST /v1/replays"}
+	return &Conflict{"the event hook is deleted; choose another one with \"to\" of POST /v1/replays"}
 }

@@ -46,7 +46,7 @@ func (r *Replayer) dueNow(ctx context.Context, key hook.Key, now time.Time) erro
 }
 
 func (r *Replayer) again(ctx context.Context, key hook.Key, now time.Time) (hook.Key, error) {
-	if _, err := r.target(ctx, key.Hook); err != nil {
+	if err := r.target(ctx, key.Hook); err != nil {
 		return key, err
 	}
 	rep := store.Replay{
