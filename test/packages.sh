@@ -9,6 +9,7 @@ need() {
 }
 
 need strace strace
+need curl curl
 
 [ -n "$missing" ] || exit 0
 
