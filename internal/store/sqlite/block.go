@@ -183,13 +183,22 @@ func loadBlock(conn *sqlite.Conn, id int64, withJSON bool) ([]hook.Event, error)
 		if err != nil {
 			return fmt.Errorf("block %d: %w (%w)", id, errCorrupt, err)
 		}
-		for i, n := range sizes {
-			if n > len(raw) {
-				return fmt.Errorf("block %d: %w", id, errCorrupt)
-			}
-			events[i].JSON, raw = raw[:n:n], raw[n:]
+		if !shareOut(raw, events, sizes) {
+			return fmt.Errorf("block %d: %w", id, errCorrupt)
 		}
 		return nil
 	})
 	return events, err
+}
+
+// shareOut gives a block's events their JSON. ok is false when the sizes do not
+// add up to it.
+func shareOut(raw []byte, events []hook.Event, sizes []int) (ok bool) {
+	for i, n := range sizes {
+		if n < 0 || n > len(raw) {
+			return false
+		}
+		events[i].JSON, raw = raw[:n:n], raw[n:]
+	}
+	return len(raw) == 0
 }
