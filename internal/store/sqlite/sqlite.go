@@ -74,12 +74,12 @@ const maxReaders = 4
 
 // Open opens or makes the store. It refuses a file that another process has
 // open, and one that a newer Grapnel has written.
-func Open(ctx context.Context, opts Options) (s *Store, err error) {
+func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	dir := filepath.Dir(opts.Path)
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
-	s = &Store{
+	s := &Store{
 		path:       opts.Path,
 		leases:     make(map[hook.Key]lease),
 		readers:    make(chan *sqlite.Conn, maxReaders),
