@@ -30,7 +30,8 @@ import (
 
 // Options say where the store is.
 type Options struct {
-	// Path of the database file. Missing directories are made, for their owner only.
+	// Path of the database file. It and missing directories are made for their
+	// owner only.
 	Path string
 }
 
@@ -92,6 +93,9 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		}
 	}()
 	if s.lock, err = lockFile(opts.Path + ".lock"); err != nil {
+		return nil, err
+	}
+	if err := makeFile(opts.Path); err != nil {
 		return nil, err
 	}
 	if s.conn, err = s.connect(); err != nil {
@@ -270,6 +274,16 @@ func makeDir(dir string) error {
 		return err
 	}
 	return syncDir(parent)
+}
+
+// makeFile makes the database file, where it is missing, for its owner only.
+// SQLite gives the files it puts beside it the same mode.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func syncDir(dir string) error {
