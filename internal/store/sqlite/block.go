@@ -79,7 +79,8 @@ func (b *block) encode(received time.Time) (summary, payload []byte) {
 	return summary, compressor.EncodeAll(raw, make([]byte, 0, b.size/3))
 }
 
-func (b *block) insert(conn *sqlite.Conn, received time.Time, revision int64) error {
+// insert writes the block and returns how many bytes it takes.
+func (b *block) insert(conn *sqlite.Conn, received time.Time, revision int64) (stored int, err error) {
 	summary, payload := b.encode(received)
 	stmt := conn.Prep("INSERT INTO blocks (id, received, revision, summary, payload) VALUES (?, ?, ?, ?, ?)")
 	stmt.BindInt64(1, b.id)
@@ -87,7 +88,7 @@ func (b *block) insert(conn *sqlite.Conn, received time.Time, revision int64) er
 	stmt.BindInt64(3, revision)
 	stmt.BindBytes(4, summary)
 	stmt.BindBytes(5, payload)
-	return run(stmt)
+	return len(summary) + len(payload), run(stmt)
 }
 
 // reader cuts numbers and texts off the front of a summary.
