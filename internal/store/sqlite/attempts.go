@@ -23,12 +23,16 @@ func parseAttempts(log []byte) []hook.Attempt {
 	var attempts []hook.Attempt
 	c := cutter{b: log}
 	for len(c.b) > 0 && !c.bad {
-		attempts = append(attempts, hook.Attempt{
+		a := hook.Attempt{
 			At:       time.UnixMicro(c.varint()).UTC(),
 			Duration: time.Duration(c.uvarint()) * time.Microsecond,
 			Status:   int(c.uvarint()),
 			Reason:   hook.Reason(c.text()),
-		})
+		}
+		if c.bad {
+			break
+		}
+		attempts = append(attempts, a)
 	}
 	return attempts
 }

@@ -95,7 +95,8 @@ func (b *block) encode(received time.Time) (summary, payload []byte) {
 	return summary, compressor.EncodeAll(raw, make([]byte, 0, b.size/3))
 }
 
-func (b *block) insert(conn *sqlite.Conn, received time.Time, revision int64) error {
+// insert writes the block and returns how many bytes it takes.
+func (b *block) insert(conn *sqlite.Conn, received time.Time, revision int64) (stored int, err error) {
 	summary, payload := b.encode(received)
 	stmt := conn.Prep("INSERT INTO blocks (id, received, revision, summary, payload) VALUES (?, ?, ?, ?, ?)")
 	stmt.BindInt64(1, b.id)
@@ -103,7 +104,7 @@ func (b *block) insert(conn *sqlite.Conn, received time.Time, revision int64) er
 	stmt.BindInt64(3, revision)
 	stmt.BindBytes(4, summary)
 	stmt.BindBytes(5, payload)
-	return run(stmt)
+	return len(summary) + len(payload), run(stmt)
 }
 
 // reader cuts numbers and texts off the front of a summary.
@@ -199,13 +200,22 @@ func loadBlock(conn *sqlite.Conn, id int64, withJSON bool) ([]hook.Event, error)
 		if err != nil {
 			return fmt.Errorf("block %d: %w (%w)", id, errCorrupt, err)
 		}
-		for i, n := range sizes {
-			if n > len(raw) {
-				return fmt.Errorf("block %d: %w", id, errCorrupt)
-			}
-			events[i].JSON, raw = raw[:n:n], raw[n:]
+		if !shareOut(raw, events, sizes) {
+			return fmt.Errorf("block %d: %w", id, errCorrupt)
 		}
 		return nil
 	})
 	return events, err
+}
+
+// shareOut gives a block's events their JSON. ok is false when the sizes do not
+// add up to it.
+func shareOut(raw []byte, events []hook.Event, sizes []int) (ok bool) {
+	for i, n := range sizes {
+		if n < 0 || n > len(raw) {
+			return false
+		}
+		events[i].JSON, raw = raw[:n:n], raw[n:]
+	}
+	return len(raw) == 0
 }

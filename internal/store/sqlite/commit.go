@@ -33,6 +33,7 @@ func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error)
 		return func() {
 			then()
 			s.nextBlock = w.block.id
+			s.unflushed += w.stored / 4096
 			claims = s.grant(w.claims, g)
 		}, nil
 	})
@@ -58,6 +59,7 @@ type groupWriter struct {
 	owed   map[int64]uint64 // of the block being filled, by hook
 	claims []store.Claim
 	tally  tally
+	stored int // bytes of events and rejected bodies, compressed
 }
 
 func (w *groupWriter) events() error {
@@ -124,9 +126,11 @@ func (w *groupWriter) closeBlock() error {
 	if len(w.block.events) == 0 {
 		return nil
 	}
-	if err := w.block.insert(w.conn, w.group.Received, w.group.Revision); err != nil {
+	stored, err := w.block.insert(w.conn, w.group.Received, w.group.Revision)
+	if err != nil {
 		return err
 	}
+	w.stored += stored
 	for number, matched := range w.owed {
 		row := owedRow{block: w.block.id, hook: number, created: w.group.Received, matched: matched, open: matched}
 		if err := row.insert(w.conn); err != nil {
@@ -141,13 +145,15 @@ func (w *groupWriter) closeBlock() error {
 
 func (w *groupWriter) rejected() error {
 	for _, r := range w.group.Rejected {
+		raw := compressor.EncodeAll(r.Raw, nil)
+		w.stored += len(raw)
 		stmt := w.conn.Prep("INSERT INTO rejected (source, received, reason, detail, size, raw) VALUES (?, ?, ?, ?, ?, ?)")
 		stmt.BindInt64(1, r.Source)
 		stmt.BindInt64(2, micros(w.group.Received))
 		stmt.BindText(3, string(r.Reason))
 		stmt.BindText(4, r.Detail)
 		stmt.BindInt64(5, int64(len(r.Raw)))
-		stmt.BindBytes(6, compressor.EncodeAll(r.Raw, nil))
+		stmt.BindBytes(6, raw)
 		if err := run(stmt); err != nil {
 			return err
 		}

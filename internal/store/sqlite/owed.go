@@ -90,11 +90,15 @@ func (r *owedRow) delivered() map[int]hook.Attempt {
 	for len(c.b) > 0 && !c.bad {
 		slot := int(c.b[0])
 		c.b = c.b[1:]
-		attempts[slot] = hook.Attempt{
+		a := hook.Attempt{
 			At:       r.created.Add(time.Duration(c.varint()) * time.Millisecond),
 			Duration: time.Duration(c.uvarint()) * time.Microsecond,
 			Status:   int(c.uvarint()),
 		}
+		if c.bad || slot >= hook.BlockSlots {
+			break // damaged; whoever looks for the slot will tell
+		}
+		attempts[slot] = a
 	}
 	return attempts
 }

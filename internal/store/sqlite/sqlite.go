@@ -30,7 +30,8 @@ import (
 
 // Options say where the store is.
 type Options struct {
-	// Path of the database file. Missing directories are made, for their owner only.
+	// Path of the database file. It and missing directories are made for their
+	// owner only.
 	Path string
 }
 
@@ -95,8 +96,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if s.lock, err = lockFile(opts.Path + ".lock"); err != nil {
 		return nil, err
 	}
-	// SQLite gives its other files the mode of this one.
-	if err := touch(opts.Path); err != nil {
+	if err := makeFile(opts.Path); err != nil {
 		return nil, err
 	}
 	if s.conn, err = s.connect(); err != nil {
@@ -262,15 +262,6 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// touch makes a file that only its owner can read, unless it is there.
-func touch(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
 // MakeDir makes a directory and its parents where they are missing, for their
 // owner only, each synced into the one above it: a power cut must not take the
 // directory away with all that is in it.
@@ -286,6 +277,16 @@ func MakeDir(dir string) error {
 		return err
 	}
 	return syncDir(parent)
+}
+
+// makeFile makes the database file, where it is missing, for its owner only.
+// SQLite gives the files it puts beside it the same mode.
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func syncDir(dir string) error {
