@@ -18,7 +18,7 @@ import (
 
 // traced are the system calls that tell what goes to disk and what is said to
 // the outside. A question mark lets a machine be without one.
-const traced = "execve,?open,openat,?mkdir,mkdirat,read,write,pwrite64,ftruncate,fsync,fdatasync"
+const traced = "execve,?open,openat,?mkdir,mkdirat,?link,linkat,?unlink,unlinkat,read,write,pwrite64,ftruncate,fsync,fdatasync"
 
 // traceCommand runs a program under strace, which writes a trace to a file:
 // with the paths of descriptors, and every byte of every string as \xNN.
@@ -31,7 +31,8 @@ func traceCommand(file string) []string {
 // the trace than that end: the order of the lines is one of cause and effect.
 type tracedCall struct {
 	name       string
-	path       string // of the descriptor that it is about, or that it opened
+	path       string // that it made or opened, or of the descriptor that it is about
+	from       string // what it linked to
 	args       []string
 	data       []byte // read or written
 	result     int
@@ -115,8 +116,11 @@ func (c *tracedCall) parse(text string) {
 		_, opened, _ := strings.Cut(result, "<")
 		opened, _, _ = strings.Cut(opened, ">")
 		c.path = unhex(opened)
-	case "mkdir", "mkdirat":
+	case "mkdir", "mkdirat", "unlink", "unlinkat":
 		c.path = unhex(between(inside, `"`, `"`))
+	case "link", "linkat":
+		_, to, _ := strings.Cut(inside, `", `)
+		c.from, c.path = unhex(between(inside, `"`, `"`)), unhex(between(to, `"`, `"`))
 	default:
 		c.path = unhex(between(c.args[0], "<", ">"))
 		if len(c.args) > 1 && strings.HasPrefix(c.args[1], `"`) {
@@ -147,7 +151,7 @@ func (c *tracedCall) succeeded() bool { return c.end != never && c.result >= 0 }
 
 func (c *tracedCall) creates() bool {
 	switch c.name {
-	case "mkdir", "mkdirat":
+	case "mkdir", "mkdirat", "link", "linkat":
 		return c.succeeded()
 	case "open", "openat":
 		return c.succeeded() && strings.Contains(strings.Join(c.args, " "), "O_CREAT")
@@ -270,26 +274,30 @@ func unsyncedAnswers(calls []*tracedCall, wal string) (violations []string) {
 	return violations
 }
 
-// unsyncedFiles finds what was made under a directory and could be gone after a
-// power cut at the given line: the directory that holds it must have been
-// synced since it was made.
-func unsyncedFiles(calls []*tracedCall, dir string, line int) (made, violations []string) {
-	seen := make(map[string]bool)
+// unsyncedFile says how a file or directory could be gone, or be empty, after a
+// power cut at a line; "" when it could not. The directory that holds it must
+// have been synced since it was made, and what was written to it before it had
+// its name must have been synced before that.
+func unsyncedFile(calls []*tracedCall, path string, line int) string {
+	var made *tracedCall
 	for _, c := range calls {
-		if !c.creates() || c.begin > line || !strings.HasPrefix(c.path, dir+"/") || seen[c.path] {
-			continue
-		}
-		seen[c.path] = true
-		switch {
-		case strings.HasSuffix(c.path, "-shm"), strings.HasSuffix(c.path, ".lock"), strings.HasSuffix(c.path, "-journal"):
-			continue // nobody misses them
-		}
-		made = append(made, filepath.Base(c.path))
-		if !syncedBetween(calls, filepath.Dir(c.path), c.end, line) {
-			violations = append(violations, fmt.Sprintf("%s was made in line %d, and its directory not synced before line %d", c.path, c.begin, line))
+		if c.creates() && c.path == path && c.end < line {
+			made = c
+			break // whoever opens it later does not make it
 		}
 	}
-	return made, violations
+	if made == nil {
+		return fmt.Sprintf("%s was not made before line %d", path, line)
+	}
+	if !syncedBetween(calls, filepath.Dir(path), made.end, line) {
+		return fmt.Sprintf("%s was made in line %d, and its directory not synced before line %d", path, made.begin, line)
+	}
+	for _, c := range calls {
+		if made.from != "" && c.path == made.from && c.name == "write" && !syncedBetween(calls, made.from, c.end, made.begin) {
+			return fmt.Sprintf("%s was written in line %d, and has its name since line %d without a sync", path, c.begin, made.begin)
+		}
+	}
+	return ""
 }
 
 // onDisk is what is in a file for certain when the power is cut at a line: what

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -59,8 +60,29 @@ func exposure(path string, mode fs.FileMode) string {
 // (0600). It returns once the file and its name in the directory are on disk
 // (fsync of both). The directory must exist. A file already there is left
 // alone and the error matches fs.ErrExist; after any other error no file is
-// left behind.
-func CreateFile(path, contents string) (err error) {
+// left behind. Whoever is killed in the middle leaves no half of a file either,
+// but perhaps one with a longer name.
+func CreateFile(path, contents string) error {
+	draft := path + "." + rand.Text()
+	if err := writeFile(draft, contents); err != nil {
+		return err
+	}
+	err := os.Link(draft, path)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) {
+		err = writeFile(path, contents) // a file system that has no links
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(draft))
+	}
+	if err := errors.Join(os.Remove(draft), syncDir(filepath.Dir(path))); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// writeFile writes contents to a new file and syncs it. After an error there is
+// none, unless there was one before.
+func writeFile(path, contents string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -69,11 +91,7 @@ func CreateFile(path, contents string) (err error) {
 	if err == nil {
 		err = file.Sync()
 	}
-	err = errors.Join(err, file.Close())
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
+	if err = errors.Join(err, file.Close()); err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
