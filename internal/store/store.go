@@ -288,7 +288,8 @@ type Keeper interface {
 	// deliveries, and rejected bodies as old; their dedupe keys stay. more: call again.
 	Prune(ctx context.Context, before time.Time, limit int) (removed int, more bool, err error)
 	// PruneOldest removes the oldest events that are owed to nobody, however
-	// young, oldest first. removed is 0 when there is none.
+	// young, oldest first, and rejected bodies as old. removed counts both, and
+	// is 0 when there is nothing left to remove.
 	PruneOldest(ctx context.Context, limit int) (removed int, err error)
 	// Forget removes the dedupe keys of events received before whose events
 	// are gone. more: call again.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"maps"
 	"math"
 	"time"
@@ -25,24 +26,39 @@ func (s *Store) Prune(_ context.Context, before time.Time, limit int) (removed i
 		if err != nil {
 			return nil, err
 		}
-		if err := pruneRejected(conn, before, limit); err != nil {
+		rejected, err := pruneRejected(conn, micros(before), limit)
+		if err != nil {
 			return nil, err
 		}
-		more = len(blocks) == limit || conn.Changes() == limit
+		more = len(blocks) == limit || rejected == limit
 		from := int64(0)
 		if len(blocks) == limit {
 			from = blocks[len(blocks)-1].id + 1
+		} else if err := pruneHistory(conn); err != nil {
+			return nil, err
 		}
 		return func() { s.pruneFrom = from }, nil
 	})
 	return removed, more, err
 }
 
-func pruneRejected(conn *sqlite.Conn, before time.Time, limit int) error {
+// pruneRejected removes rejected bodies received before a time in microseconds.
+func pruneRejected(conn *sqlite.Conn, before int64, limit int) (removed int, err error) {
 	stmt := conn.Prep("DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE received < ? ORDER BY id LIMIT ?)")
-	stmt.BindInt64(1, micros(before))
+	stmt.BindInt64(1, before)
 	stmt.BindInt64(2, int64(limit))
-	return run(stmt)
+	err = run(stmt)
+	return conn.Changes(), err
+}
+
+// pruneHistory removes the revisions of hooks and the replays that no event is
+// left of: those before the oldest block.
+func pruneHistory(conn *sqlite.Conn) error {
+	return errors.Join(
+		run(conn.Prep(`DELETE FROM revisions WHERE EXISTS (SELECT 1 FROM revisions AS next
+			WHERE next.hook = revisions.hook AND next.revision > revisions.revision
+			AND next.revision <= (SELECT revision FROM blocks ORDER BY id LIMIT 1))`)),
+		run(conn.Prep("DELETE FROM replays WHERE created < (SELECT received FROM blocks ORDER BY id LIMIT 1)")))
 }
 
 // PruneOldest removes the oldest events that nobody is owed; see store.Keeper.
@@ -59,7 +75,15 @@ func (s *Store) PruneOldest(_ context.Context, limit int) (removed int, err erro
 			if end = len(blocks) < limit; !end {
 				next = blocks[len(blocks)-1].id + 1
 			}
-			removed, err = s.remove(conn, blocks)
+			if removed, err = s.remove(conn, blocks); err != nil {
+				return nil, err
+			}
+			before := int64(math.MaxInt64)
+			if len(blocks) > 0 {
+				before = micros(blocks[len(blocks)-1].received)
+			}
+			rejected, err := pruneRejected(conn, before, limit)
+			removed += rejected
 			return func() { s.shrinkFrom = next }, err
 		})
 		if err != nil {

@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,17 +26,14 @@ func (s *Store) Claim(ctx context.Context, number int64, now time.Time, limit, m
 	if err != nil || len(claims) == 0 {
 		return nil, next, err
 	}
-	err = s.read(ctx, func(conn *sqlite.Conn) error { return fillEvents(conn, claims) })
+	fit := 0
+	err = s.read(ctx, func(conn *sqlite.Conn) (err error) {
+		fit, err = fillEvents(conn, claims, maxBytes)
+		return err
+	})
 	if err != nil {
 		s.giveBack(claims)
 		return nil, time.Time{}, err
-	}
-	size, fit := 0, 0
-	for _, c := range claims {
-		if size += len(c.Event.JSON); fit > 0 && size > maxBytes {
-			break
-		}
-		fit++
 	}
 	if fit < len(claims) {
 		s.giveBack(claims[fit:])
@@ -158,26 +157,39 @@ func (s *Store) dueRetries(number int64, now time.Time, limit int) ([]candidate,
 	return found, stmt.Reset()
 }
 
-// fillEvents loads what the claims are about.
-func fillEvents(conn *sqlite.Conn, claims []store.Claim) error {
+// fillEvents loads what the claims are about, up to maxBytes of JSON, and
+// returns how many claims it filled: at least one.
+func fillEvents(conn *sqlite.Conn, claims []store.Claim, maxBytes int) (fit int, err error) {
 	blocks := make(map[int64][]hook.Event)
+	size := 0
 	for i := range claims {
-		id := claims[i].Seq.Block()
+		id, slot := claims[i].Seq.Block(), claims[i].Seq.Slot()
 		events, known := blocks[id]
 		if !known {
-			var err error
 			if events, err = loadBlock(conn, id, true); err != nil {
-				return err
+				return 0, err
+			}
+			if len(blocks) == maxBlocksOpen {
+				clear(blocks)
 			}
 			blocks[id] = events
 		}
-		if claims[i].Seq.Slot() >= len(events) {
-			return errCorrupt
+		if slot >= len(events) {
+			return 0, fmt.Errorf("block %d: %w", id, errCorrupt)
 		}
-		claims[i].Event = &events[claims[i].Seq.Slot()]
+		e := events[slot]
+		if size += len(e.JSON); i > 0 && size > maxBytes {
+			return i, nil
+		}
+		// A copy, as one event must not keep its whole block in memory.
+		e.JSON = bytes.Clone(e.JSON)
+		claims[i].Event = &e
 	}
-	return nil
+	return len(claims), nil
 }
+
+// maxBlocksOpen bounds the blocks that a claim has uncompressed at once.
+const maxBlocksOpen = 16
 
 func (s *Store) giveBack(claims []store.Claim) {
 	s.mu.Lock()

@@ -226,13 +226,19 @@ func clockHold(before, next hook.Hold, blocked bool, now time.Time) hook.Hold {
 	return next
 }
 
-// saveHook writes a hook as a new revision.
+// saveHook writes a hook as a new revision. The history of a hook tells what it
+// wanted, not where it delivered: no old secrets are kept.
 func saveHook(conn *sqlite.Conn, h *hook.EventHook, at time.Time) error {
-	doc, err := json.Marshal(h)
+	past := *h
+	past.Sealed = nil
+	doc, err := json.Marshal(&past)
 	if err != nil {
 		return err
 	}
 	if h.Revision, err = newRevision(conn, h.Number, at, doc); err != nil {
+		return err
+	}
+	if doc, err = json.Marshal(h); err != nil {
 		return err
 	}
 	stmt := conn.Prep("UPDATE hooks SET revision = ?, doc = ? WHERE number = ?")
@@ -279,7 +285,7 @@ func (s *Store) DeleteEventHook(_ context.Context, id string, now time.Time, gua
 		if err != nil {
 			return nil, err
 		}
-		stmt := conn.Prep("UPDATE hooks SET deleted = 1, revision = ? WHERE number = ?")
+		stmt := conn.Prep("UPDATE hooks SET deleted = 1, revision = ?, doc = '{}' WHERE number = ?")
 		stmt.BindInt64(1, revision)
 		stmt.BindInt64(2, h.Number)
 		if err := run(stmt); err != nil {

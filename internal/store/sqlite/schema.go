@@ -39,8 +39,9 @@ CREATE TABLE revisions (
 	revision INTEGER PRIMARY KEY AUTOINCREMENT,
 	hook     INTEGER NOT NULL,
 	at       INTEGER NOT NULL,
-	doc      TEXT
+	doc      TEXT -- without the channel
 );
+CREATE INDEX revisions_hook ON revisions (hook, revision);
 
 CREATE TABLE counts (
 	kind   INTEGER NOT NULL, -- 1: of a source, 2: of a hook
