@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/app"
@@ -96,6 +97,10 @@ func welcome(w io.Writer, gateway *app.App, first *app.First) {
 	}
 	if first == nil {
 		return
+	}
+	// An earlier start may have failed after it had made the file.
+	if file := gateway.TokenFile; file != "" && !slices.Contains(gateway.Made, file) {
+		fmt.Fprintf(w, "The admin token is in %s.\n", file)
 	}
 	fmt.Fprintf(w, `
 Paste this into Okta's admin console, Workflow > Event Hooks > Create Event Hook:
