@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -62,7 +63,9 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	// A start is short: a signal in the middle of it waits for its end.
 	start := context.WithoutCancel(ctx)
 	gateway, err := app.New(start, c.options(log))
-	if err != nil {
+	if wrong := (*app.SettingError)(nil); errors.As(err, &wrong) {
+		return usageError{err}
+	} else if err != nil {
 		return err
 	}
 	defer func() {
