@@ -152,7 +152,11 @@ func (a *Admin) finish(ctx context.Context, what string, h hook.EventHook) (Even
 		return EventHook{}, err
 	}
 	shown := a.show(h)
-	a.o.Log.Info(what, "hook", h.ID, "name", h.Name, "status", h.Status, "verified", h.Verified, "warnings", shown.Warnings)
+	about := []any{"hook", h.ID, "name", h.Name, "status", h.Status, "verified", h.Verified}
+	if len(shown.Warnings) > 0 {
+		about = append(about, "warnings", shown.Warnings)
+	}
+	a.o.Log.Info(what, about...)
 	return shown, nil
 }
 
