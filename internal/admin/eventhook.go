@@ -168,7 +168,7 @@ func (a *Admin) show(h hook.EventHook) EventHook {
 	}
 	h.Channel.SigningSecret = ""
 	h.Sealed = nil
-	return EventHook{EventHook: h, Warnings: a.warnings(h.Filters)}
+	return EventHook{EventHook: h, Warnings: a.warnings(&h)}
 }
 
 // openOrEmpty lets people see, replace and delete a hook whose channel cannot
