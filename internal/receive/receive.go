@@ -34,6 +34,9 @@ type Source struct {
 	hook.Source
 	Auth hook.SourceAuth
 	host atomic.Pointer[string] // the org's host that was reported last
+	// challenged is when a handshake without the right secret was reported
+	// last, in ns since 1970: anybody can make one.
+	challenged atomic.Int64
 }
 
 // Options are what a Receiver is made of.
@@ -66,8 +69,8 @@ func New(opts Options) *Receiver {
 	r := &Receiver{
 		Options: opts,
 		memory:  semaphore.NewWeighted(max(memoryLimit, opts.BodyLimit)),
-		tally:   newTally(opts.Count, opts.Log),
 	}
+	r.tally = newTally(opts.Count, r.told)
 	r.sources.Store(&map[string]*Source{})
 	return r
 }
@@ -79,6 +82,23 @@ func (r *Receiver) SetSources(sources []*Source) {
 		byName[s.Name] = s
 	}
 	r.sources.Store(&byName)
+}
+
+// told says what was refused in the last second. Okta does not repeat what was
+// answered 4xx: each may be a lost event.
+func (r *Receiver) told(number int64, c hook.SourceCount) {
+	name := ""
+	for _, s := range *r.sources.Load() {
+		if s.Number == number {
+			name = s.Name
+		}
+	}
+	switch {
+	case number == 0:
+		r.Log.Warn("calls for sources that do not exist were answered 404; each may be a lost event", "calls", c.Deliveries)
+	case c.Unauthorized > 0:
+		r.Log.Warn("calls with a wrong or no secret were answered 401; each may be a lost event", "source", name, "calls", c.Unauthorized)
+	}
 }
 
 // Run keeps the counters until ctx ends.
@@ -114,12 +134,20 @@ func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
 	}
 	now := time.Now()
 	state := s.secret(req.Header, now)
-	if state != hook.SecretRight {
-		r.Log.Warn("Okta verified the address of a source without its secret; every delivery will be refused until they agree",
-			"source", s.Name, "secret", state)
+	if s.worthTelling(state, now) {
+		r.Challenged(req.Context(), s.Name, hook.Challenge{At: now, Secret: state})
 	}
-	r.Challenged(req.Context(), s.Name, hook.Challenge{At: now, Secret: state})
 	okta.WriteVerification(w, challenge)
+}
+
+// worthTelling reports whether a handshake is to be remembered: each one with
+// the right secret, and one a second of the others.
+func (s *Source) worthTelling(state hook.SecretState, now time.Time) bool {
+	if state == hook.SecretRight {
+		return true
+	}
+	before := s.challenged.Load()
+	return now.UnixNano()-before >= int64(time.Second) && s.challenged.CompareAndSwap(before, now.UnixNano())
 }
 
 // secret compares what a request shows with what the source wants, in constant time.

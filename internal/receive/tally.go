@@ -2,7 +2,6 @@ package receive
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 // of refused calls must not become a flood of writes.
 type tally struct {
 	keep func(ctx context.Context, counts map[int64]hook.SourceCount) error
-	log  *slog.Logger
+	told func(source int64, c hook.SourceCount)
 
 	mu     sync.Mutex
 	counts map[int64]hook.SourceCount
@@ -22,8 +21,8 @@ type tally struct {
 
 const tallyEvery = time.Second
 
-func newTally(keep func(context.Context, map[int64]hook.SourceCount) error, log *slog.Logger) *tally {
-	return &tally{keep: keep, log: log, counts: make(map[int64]hook.SourceCount), news: make(chan struct{}, 1)}
+func newTally(keep func(context.Context, map[int64]hook.SourceCount) error, told func(int64, hook.SourceCount)) *tally {
+	return &tally{keep: keep, told: told, counts: make(map[int64]hook.SourceCount), news: make(chan struct{}, 1)}
 }
 
 func (t *tally) add(source int64, add hook.SourceCount) {
@@ -63,8 +62,11 @@ func (t *tally) flush() {
 	if len(counts) == 0 {
 		return
 	}
-	if err := t.keep(context.Background(), counts); err != nil {
-		t.log.Error("counters could not be stored", "error", err)
+	for source, c := range counts {
+		t.told(source, c)
+	}
+	if t.keep(context.Background(), counts) != nil {
+		// The store fails, which others say loudly: keep them for the next time.
 		t.mu.Lock()
 		for source, add := range counts {
 			count := t.counts[source]
