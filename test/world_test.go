@@ -270,15 +270,6 @@ func (w *world) allow(cidrs ...string) {
 // unmarshal reads JSON.
 func unmarshal(b []byte, v any) error { return json.Unmarshal(b, v) }
 
-// send is Okta's POST of some events.
-func (w *world) send(status int, events ...string) {
-	w.Helper()
-	body := `{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1",` +
-		`"source":"https://acme.okta.example/api/v1/eventHooks/who1","eventId":"6c1b7a2e-93d4-4f0a-8b6e-2f5d1a7c9e30",` +
-		`"data":{"events":[` + strings.Join(events, ",") + `]},"eventTime":"2000-01-01T00:00:00.000Z","contentType":"application/json"}`
-	w.do("POST", "http://"+publicAddr+"/in/acme", http.Header{"Authorization": {secret}}, body, status)
-}
-
 // event is a LogEvent.
 func event(uuid, eventType string) string {
 	return fmt.Sprintf(`{"uuid":%q,"eventType":%q,"published":"2000-01-01T00:00:00.000Z","outcome":{"result":"SUCCESS"},"target":null}`, uuid, eventType)
