@@ -27,6 +27,9 @@ const (
 	maxChallenge     = 1 << 10  // bytes, of the header
 	memoryLimit      = 256 << 20
 	retryAfter       = "5" // seconds
+	// answerWithin is how long a caller may take to read its answer. A change
+	// of the hooks waits for every answer that is on its way.
+	answerWithin = 5 * time.Second
 )
 
 // Source is a source and what its calls must show.
@@ -42,9 +45,10 @@ type Options struct {
 	Accept func(b intake.Batch, acknowledge func()) error
 	// Count adds to the sources' counters, by number; 0 for unknown sources.
 	Count func(ctx context.Context, counts map[int64]hook.SourceCount) error
-	// Challenged hears of every verification handshake.
+	// Challenged hears of verification handshakes, of each source the first and
+	// the last within a second.
 	Challenged func(ctx context.Context, source string, c hook.Challenge)
-	// LearnHost hears the org's host when it is not the one known.
+	// LearnHost hears the org's host while none is known.
 	LearnHost func(ctx context.Context, source, host string)
 	BodyLimit int64
 	Log       *slog.Logger
@@ -66,7 +70,7 @@ func New(opts Options) *Receiver {
 	r := &Receiver{
 		Options: opts,
 		memory:  semaphore.NewWeighted(max(memoryLimit, opts.BodyLimit)),
-		tally:   newTally(opts.Count, opts.Log),
+		tally:   newTally(opts),
 	}
 	r.sources.Store(&map[string]*Source{})
 	return r
@@ -118,7 +122,9 @@ func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
 		r.Log.Warn("Okta verified the address of a source without its secret; every delivery will be refused until they agree",
 			"source", s.Name, "secret", state)
 	}
-	r.Challenged(req.Context(), s.Name, hook.Challenge{At: now, Secret: state})
+	if c := (hook.Challenge{At: now, Secret: state}); r.tally.challenge(s.Name, c) {
+		r.Challenged(req.Context(), s.Name, c)
+	}
 	okta.WriteVerification(w, challenge)
 }
 
@@ -168,9 +174,9 @@ func (r *Receiver) delivery(w http.ResponseWriter, req *http.Request) {
 	r.learn(req.Context(), s, host)
 }
 
-// learn reports an org's host when it is not the one known, once.
+// learn reports an org's host while none is known.
 func (r *Receiver) learn(ctx context.Context, s *Source, host string) {
-	if host == "" || host == s.Host {
+	if host == "" || s.Host != "" {
 		return
 	}
 	if before := s.host.Swap(&host); before == nil || *before != host {
@@ -193,8 +199,12 @@ func (a answer) send(w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
-	// If Okta is gone, it will send again, and that will be a duplicate.
-	_ = http.NewResponseController(w).Flush()
+	// If Okta is gone, it will send again, and that will be a duplicate. The
+	// deadline is for this answer alone: the connection may be used again.
+	c := http.NewResponseController(w)
+	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
+	_ = c.Flush()
+	_ = c.SetWriteDeadline(time.Time{})
 }
 
 func (r *Receiver) unavailable(w http.ResponseWriter, s *Source, err error) {
