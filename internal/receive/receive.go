@@ -27,6 +27,9 @@ const (
 	maxChallenge     = 1 << 10  // bytes, of the header
 	memoryLimit      = 256 << 20
 	retryAfter       = "5" // seconds
+	// answerWithin is how long a caller may take to read its answer. A change
+	// of the hooks waits for every answer that is on its way.
+	answerWithin = 5 * time.Second
 )
 
 // Source is a source and what its calls must show.
@@ -34,9 +37,6 @@ type Source struct {
 	hook.Source
 	Auth hook.SourceAuth
 	host atomic.Pointer[string] // the org's host that was reported last
-	// challenged is when a handshake without the right secret was reported
-	// last, in ns since 1970: anybody can make one.
-	challenged atomic.Int64
 }
 
 // Options are what a Receiver is made of.
@@ -45,9 +45,10 @@ type Options struct {
 	Accept func(b intake.Batch, acknowledge func()) error
 	// Count adds to the sources' counters, by number; 0 for unknown sources.
 	Count func(ctx context.Context, counts map[int64]hook.SourceCount) error
-	// Challenged hears of every verification handshake.
+	// Challenged hears of verification handshakes, of each source the first and
+	// the last within a second.
 	Challenged func(ctx context.Context, source string, c hook.Challenge)
-	// LearnHost hears the org's host when it is not the one known.
+	// LearnHost hears the org's host while none is known.
 	LearnHost func(ctx context.Context, source, host string)
 	BodyLimit int64
 	Log       *slog.Logger
@@ -69,8 +70,9 @@ func New(opts Options) *Receiver {
 	r := &Receiver{
 		Options: opts,
 		memory:  semaphore.NewWeighted(max(memoryLimit, opts.BodyLimit)),
+		tally:   newTally(opts),
 	}
-	r.tally = newTally(opts.Count, r.told)
+	r.tally.refused = r.refused
 	r.sources.Store(&map[string]*Source{})
 	return r
 }
@@ -84,20 +86,17 @@ func (r *Receiver) SetSources(sources []*Source) {
 	r.sources.Store(&byName)
 }
 
-// told says what was refused in the last second. Okta does not repeat what was
-// answered 4xx: each may be a lost event.
-func (r *Receiver) told(number int64, c hook.SourceCount) {
-	name := ""
-	for _, s := range *r.sources.Load() {
-		if s.Number == number {
-			name = s.Name
-		}
-	}
-	switch {
-	case number == 0:
+// refused says what was refused in the last second. Okta does not repeat what
+// was answered 4xx: each may be a lost event.
+func (r *Receiver) refused(number int64, c hook.SourceCount) {
+	if number == 0 {
 		r.Log.Warn("calls for sources that do not exist were answered 404; each may be a lost event", "calls", c.Deliveries)
-	case c.Unauthorized > 0:
-		r.Log.Warn("calls with a wrong or no secret were answered 401; each may be a lost event", "source", name, "calls", c.Unauthorized)
+		return
+	}
+	for _, s := range *r.sources.Load() {
+		if s.Number == number && c.Unauthorized > 0 {
+			r.Log.Warn("calls with a wrong or no secret were answered 401; each may be a lost event", "source", s.Name, "calls", c.Unauthorized)
+		}
 	}
 }
 
@@ -134,20 +133,10 @@ func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
 	}
 	now := time.Now()
 	state := s.secret(req.Header, now)
-	if s.worthTelling(state, now) {
-		r.Challenged(req.Context(), s.Name, hook.Challenge{At: now, Secret: state})
+	if c := (hook.Challenge{At: now, Secret: state}); r.tally.challenge(s.Name, c) {
+		r.Challenged(req.Context(), s.Name, c)
 	}
 	okta.WriteVerification(w, challenge)
-}
-
-// worthTelling reports whether a handshake is to be remembered: each one with
-// the right secret, and one a second of the others.
-func (s *Source) worthTelling(state hook.SecretState, now time.Time) bool {
-	if state == hook.SecretRight {
-		return true
-	}
-	before := s.challenged.Load()
-	return now.UnixNano()-before >= int64(time.Second) && s.challenged.CompareAndSwap(before, now.UnixNano())
 }
 
 // secret compares what a request shows with what the source wants, in constant time.
@@ -155,7 +144,7 @@ func (s *Source) secret(header http.Header, now time.Time) hook.SecretState {
 	shown := header.Get(s.Auth.Key)
 	right := secret.Equal(shown, s.Auth.Value)
 	if s.Auth.Previous != "" && now.Before(s.Auth.PreviousUntil) {
-		right = secret.Equal(header.Get(s.Auth.PreviousKey), s.Auth.Previous) || right
+		right = secret.Equal(shown, s.Auth.Previous) || right
 	}
 	for _, h := range s.Auth.Headers {
 		right = secret.Equal(header.Get(h.Key), h.Value) && right
@@ -196,9 +185,9 @@ func (r *Receiver) delivery(w http.ResponseWriter, req *http.Request) {
 	r.learn(req.Context(), s, host)
 }
 
-// learn reports an org's host when it is not the one known, once.
+// learn reports an org's host while none is known.
 func (r *Receiver) learn(ctx context.Context, s *Source, host string) {
-	if host == "" || host == s.Host {
+	if host == "" || s.Host != "" {
 		return
 	}
 	if before := s.host.Swap(&host); before == nil || *before != host {
@@ -221,8 +210,12 @@ func (a answer) send(w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
-	// If Okta is gone, it will send again, and that will be a duplicate.
-	_ = http.NewResponseController(w).Flush()
+	// If Okta is gone, it will send again, and that will be a duplicate. The
+	// deadline is for this answer alone: the connection may be used again.
+	c := http.NewResponseController(w)
+	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
+	_ = c.Flush()
+	_ = c.SetWriteDeadline(time.Time{})
 }
 
 func (r *Receiver) unavailable(w http.ResponseWriter, s *Source, err error) {
