@@ -32,6 +32,11 @@ func (t *tally) add(source int64, add hook.SourceCount) {
 	count.Add(add)
 	t.counts[source] = count
 	t.mu.Unlock()
+	t.remind()
+}
+
+// remind makes run keep the counts at its next turn.
+func (t *tally) remind() {
 	select {
 	case t.news <- struct{}{}:
 	default:
@@ -72,5 +77,6 @@ func (t *tally) flush() {
 			t.counts[source] = count
 		}
 		t.mu.Unlock()
+		t.remind()
 	}
 }
