@@ -110,9 +110,6 @@ func (t *tally) flush() {
 	if len(counts) == 0 {
 		return
 	}
-	for source, c := range counts {
-		t.refused(source, c)
-	}
 	if err := t.keep(context.Background(), counts); err != nil {
 		t.log.Error("counters could not be stored", "error", err)
 		t.mu.Lock()
@@ -122,5 +119,10 @@ func (t *tally) flush() {
 			t.counts[source] = count
 		}
 		t.mu.Unlock()
+		t.notify()
+		return
+	}
+	for source, c := range counts {
+		t.refused(source, c)
 	}
 }
