@@ -7,6 +7,7 @@ package receive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -26,10 +27,12 @@ const (
 	DefaultBodyLimit = 32 << 20 // bytes
 	maxChallenge     = 1 << 10  // bytes, of the header
 	memoryLimit      = 256 << 20
-	retryAfter       = "5" // seconds
 	// answerWithin is how long a caller may take to read its answer. A change
 	// of the hooks waits for every answer that is on its way.
 	answerWithin = 5 * time.Second
+	memoryWait   = 2 * time.Second
+	firstRead    = 32 << 10 // bytes of a body that there is memory for at first
+	retryAfter   = "5"      // seconds
 )
 
 // Source is a source and what its calls must show.
@@ -69,7 +72,7 @@ func New(opts Options) *Receiver {
 	}
 	r := &Receiver{
 		Options: opts,
-		memory:  semaphore.NewWeighted(max(memoryLimit, opts.BodyLimit)),
+		memory:  semaphore.NewWeighted(max(memoryLimit, opts.BodyLimit+1)),
 		tally:   newTally(opts),
 	}
 	r.tally.refused = r.refused
@@ -238,19 +241,11 @@ func (r *Receiver) body(w http.ResponseWriter, req *http.Request, s *Source) (bo
 		tooLarge()
 		return nil, nil, false
 	}
-	size := req.ContentLength
-	if size < 0 {
-		size = r.BodyLimit
-	}
-	if err := r.memory.Acquire(req.Context(), size); err != nil {
-		r.unavailable(w, s, err)
-		return nil, nil, false
-	}
-	body, err := read(http.MaxBytesReader(w, req.Body, r.BodyLimit), req.ContentLength)
+	body, held, err := r.read(req.Context(), http.MaxBytesReader(w, req.Body, r.BodyLimit), req.ContentLength)
 	if err == nil {
-		return body, func() { r.memory.Release(size) }, true
+		return body, func() { r.memory.Release(held) }, true
 	}
-	r.memory.Release(size)
+	r.memory.Release(held)
 	var over *http.MaxBytesError
 	if errors.As(err, &over) {
 		tooLarge()
@@ -260,14 +255,44 @@ func (r *Receiver) body(w http.ResponseWriter, req *http.Request, s *Source) (bo
 	return nil, nil, false
 }
 
-// read reads a body whose length may be known, without growing a buffer.
-func read(body io.Reader, length int64) ([]byte, error) {
-	if length < 0 {
-		return io.ReadAll(body)
+// read reads a body into memory that grows with what has come, never with what
+// was announced: whoever announces much and sends little keeps nobody else
+// waiting. held is what it has taken of r.memory, also after an error.
+func (r *Receiver) read(ctx context.Context, body io.Reader, length int64) (b []byte, held int64, err error) {
+	for {
+		// One byte more than the limit is what it takes to be over it.
+		size := min(max(2*held, firstRead), r.BodyLimit+1)
+		if length >= 0 {
+			size = min(size, length)
+		}
+		if err := r.acquire(ctx, size-held); err != nil {
+			return nil, held, err
+		}
+		held = size
+		b = append(make([]byte, 0, size), b...)
+		for len(b) < cap(b) {
+			n, err := body.Read(b[len(b):cap(b)])
+			b = b[:len(b)+n]
+			if err == io.EOF {
+				return b, held, nil
+			} else if err != nil {
+				return nil, held, err
+			}
+		}
+		if int64(len(b)) == length {
+			return b, held, nil
+		}
 	}
-	b := make([]byte, length)
-	_, err := io.ReadFull(body, b)
-	return b, err
+}
+
+// acquire waits for memory, but no longer than Okta would wait for its answer.
+func (r *Receiver) acquire(ctx context.Context, size int64) error {
+	ctx, cancel := context.WithTimeout(ctx, memoryWait)
+	defer cancel()
+	if err := r.memory.Acquire(ctx, size); err != nil {
+		return fmt.Errorf("too many large bodies are being received: %w", err)
+	}
+	return nil
 }
 
 // batch splits a body into what is to be kept, and says which org sent it and
