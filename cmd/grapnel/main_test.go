@@ -63,6 +63,7 @@ func expand(ts *testscript.TestScript, _ bool, args []string) {
 func TestExitCodes(t *testing.T) {
 	t.Setenv("GRAPNEL_URL", "http://127.0.0.1:1")
 	t.Setenv("GRAPNEL_TOKEN", "token")
+	dir := t.TempDir()
 	for _, test := range []struct {
 		want int
 		args []string
@@ -79,6 +80,14 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, []string{"deliveries", "replay"}},
 		{exitUsage, []string{"hooks", "create", "-f", "no-such-file"}},
 		{exitUsage, []string{"hooks", "create", "-f", "main.go"}},
+		{exitUsage, []string{"serve", "--retention", "1s"}},
+		{exitUsage, []string{"serve", "--public-url", "hooks.example.com"}},
+		{exitUsage, []string{"serve", "--store", "grapnel.db"}},
+		{exitUsage, []string{"serve", "--store", "sqlite:" + dir}},
+		{exitUsage, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--allow-destination", "everywhere"}},
+		{exitUsage, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--egress-proxy", "proxy"}},
+		{exitFailed, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--secret-key", "short"}},
+		{exitFailed, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--listen", "nowhere"}},
 	} {
 		if got := run(t.Context(), test.args); got != test.want {
 			t.Errorf("grapnel %v: exit code %d, want %d", test.args, got, test.want)

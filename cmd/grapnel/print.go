@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -147,13 +148,28 @@ func (s *screen) table(rows []row, columns []column) error {
 
 // fit returns the widths of the columns that are shown; total 0 is no bound.
 func fit(lines [][]string, columns []column, total int) []int {
-	widths := make([]int, len(columns))
+	natural := make([]int, len(columns))
 	for _, cells := range lines {
 		for i, text := range cells {
-			widths[i] = max(widths[i], utf8.RuneCountInString(text))
+			natural[i] = max(natural[i], utf8.RuneCountInString(text))
 		}
 	}
-	for total > 0 && len(widths) > 1 {
+	if total <= 0 {
+		return natural
+	}
+	for n := len(columns); n > 1; n-- {
+		if widths := squeeze(natural[:n], columns, total); widths != nil {
+			return widths
+		}
+	}
+	return natural[:1]
+}
+
+// squeeze cuts texts, the widest first, until all columns fit; it returns nil
+// when they cannot.
+func squeeze(natural []int, columns []column, total int) []int {
+	widths := slices.Clone(natural)
+	for {
 		over := -2 - total
 		widest := -1
 		for i, w := range widths {
@@ -165,13 +181,12 @@ func fit(lines [][]string, columns []column, total int) []int {
 		switch {
 		case over <= 0:
 			return widths
-		case widest >= 0:
-			widths[widest] = max(narrowest, widths[widest]-over)
+		case widest < 0:
+			return nil
 		default:
-			widths = widths[:len(widths)-1]
+			widths[widest] = max(narrowest, widths[widest]-over)
 		}
 	}
-	return widths
 }
 
 func cut(text string, width int) string {

@@ -26,7 +26,16 @@ ID  TYPE                        STATE      N   AT
 ID  TYPE                 STATE      N   AT
 1   user.session.start   dead       12  2026-01-31
 22  user.mfa.factor.de…  delivered`,
+		// What a column left out gives back, the texts get.
+		38: `
+ID  TYPE                 STATE      N
+1   user.session.start   dead       12
+22  user.mfa.factor.de…  delivered`,
 		30: `
+ID  TYPE             STATE
+1   user.session.s…  dead
+22  user.mfa.facto…  delivered`,
+		27: `
 ID  TYPE          STATE
 1   user.sessio…  dead
 22  user.mfa.fa…  delivered`,

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/app"
@@ -61,7 +63,9 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	// A start is short: a signal in the middle of it waits for its end.
 	start := context.WithoutCancel(ctx)
 	gateway, err := app.New(start, c.options(log))
-	if err != nil {
+	if wrong := (*app.SettingError)(nil); errors.As(err, &wrong) {
+		return usageError{err}
+	} else if err != nil {
 		return err
 	}
 	defer func() {
@@ -96,6 +100,10 @@ func welcome(w io.Writer, gateway *app.App, first *app.First) {
 	}
 	if first == nil {
 		return
+	}
+	// An earlier start may have failed after it had made the file.
+	if file := gateway.TokenFile; file != "" && !slices.Contains(gateway.Made, file) {
+		fmt.Fprintf(w, "The admin token is in %s.\n", file)
 	}
 	fmt.Fprintf(w, `
 Paste this into Okta's admin console, Workflow > Event Hooks > Create Event Hook:

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,34 +66,64 @@ type configFile string
 // BeforeResolve reads the file, so that flags and the environment still win.
 func (c configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 	path, ok := ctx.FlagValue(trace.Flag).(configFile)
-	if !ok || path == "" {
+	// kong calls this for GRAPNEL_CONFIG whatever the command is.
+	if !ok || path == "" || !slices.Contains(ctx.Flags(), trace.Flag) {
 		return nil
 	}
-	raw, err := os.ReadFile(string(path))
+	settings, err := readSettings(string(path))
 	if err != nil {
 		return err
 	}
-	var settings map[string]any
-	if err := yaml.Unmarshal(raw, &settings); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	known := map[string]bool{}
+	for _, flag := range ctx.Flags() {
+		known[flag.Name] = flag != trace.Flag && flag.Name != "help"
 	}
-	known := make(map[string]bool)
-	for _, group := range ctx.Flags() {
-		known[group.Name] = true
-	}
-	for name := range settings {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if !known[name] {
 			return fmt.Errorf("%s: there is no setting %q; the names are those of the flags in: grapnel serve --help", path, name)
 		}
 	}
-	doc, err := json.Marshal(settings)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	resolver, err := kong.JSON(bytes.NewReader(doc))
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	ctx.AddResolver(resolver)
+	ctx.AddResolver(kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		for _, env := range flag.Tag.Envs {
+			if _, set := os.LookupEnv(env); set {
+				return nil, nil
+			}
+		}
+		return settings[flag.Name], nil
+	}))
 	return nil
+}
+
+// readSettings reads a YAML file of names with a value or a list of values
+// each. Values become the texts that flags take; a name without one is left
+// out.
+func readSettings(path string) (map[string]any, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var nodes map[string]yaml.Node
+	if err := yaml.Unmarshal(raw, &nodes); err != nil {
+		return nil, fmt.Errorf("%s: write a setting a line, like \"listen: 127.0.0.1:8080\": %w", path, err)
+	}
+	settings := make(map[string]any, len(nodes))
+	for name, node := range nodes {
+		switch {
+		case node.Tag == "!!null":
+		case node.Kind == yaml.ScalarNode:
+			settings[name] = node.Value
+		case node.Kind == yaml.SequenceNode:
+			values := []any{}
+			for _, item := range node.Content {
+				if item.Kind != yaml.ScalarNode {
+					return nil, fmt.Errorf("%s: %s: the list may only hold single values", path, name)
+				}
+				values = append(values, item.Value)
+			}
+			settings[name] = values
+		default:
+			return nil, fmt.Errorf("%s: %s: expected a value or a list of values", path, name)
+		}
+	}
+	return settings, nil
 }

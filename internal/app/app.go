@@ -57,10 +57,10 @@ type App struct {
 }
 
 // New makes a gateway: it opens the store and the two listeners, and serves
-// nothing yet.
+// nothing yet. A *SettingError says that it never will with these options.
 func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if err := opts.fill(); err != nil {
-		return nil, err
+		return nil, &SettingError{err}
 	}
 	a := &App{options: opts, log: opts.Log, failed: make(chan error, 2)}
 	defer func() {
@@ -73,7 +73,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}
 	guard, err := a.newReach()
 	if err != nil {
-		return nil, err
+		return nil, &SettingError{err}
 	}
 	a.undo.add("connections", func(context.Context) { guard.CloseIdle() })
 	if err := a.listen(); err != nil {
@@ -106,7 +106,7 @@ const adminUser = "00uadmintoken0000001"
 func (a *App) openStore(ctx context.Context) error {
 	path, err := storePath(a.options.Store)
 	if err != nil {
-		return err
+		return &SettingError{err}
 	}
 	c, err := a.options.loadCredentials(path)
 	if err != nil {

@@ -13,11 +13,17 @@ type First struct {
 	Name, URL, Key, Secret string
 }
 
-// FirstSource makes a first source, named okta, in a store that never had one.
-// It returns nil when there is one.
+// FirstSource makes a first source, named okta, in a store that never had one,
+// unless both credentials were given: who does that sets up sources, too. It
+// returns nil when it made none.
+//
+// That this start made the credentials is no condition: an earlier one may have
+// failed after it had, with a port in use.
 func (a *App) FirstSource(ctx context.Context) (*First, error) {
-	sources, err := a.store.Sources(ctx)
-	if err != nil || len(sources) > 0 || len(a.Made) == 0 {
+	names, err := a.store.SourceNames(ctx)
+	o := &a.options
+	given := (o.AdminToken != "" || o.AdminTokenFile != "") && (o.SecretKey != "" || o.SecretKeyFile != "")
+	if err != nil || len(names) > 0 || given {
 		return nil, err
 	}
 	first := &First{Name: "okta", Key: "Authorization", Secret: access.NewToken()}

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -63,6 +65,12 @@ const (
 	DefaultDedupeRetention = 100 * 24 * time.Hour
 )
 
+// A SettingError is a setting that is wrong whatever the world around is like.
+type SettingError struct{ error }
+
+// Unwrap returns what is wrong with it.
+func (e *SettingError) Unwrap() error { return e.error }
+
 // fill sets what was left out and checks the rest.
 func (o *Options) fill() error {
 	setDefault(&o.Listen, DefaultListen)
@@ -113,6 +121,9 @@ func storePath(store string) (string, error) {
 	path, ok := strings.CutPrefix(store, "sqlite:")
 	if !ok || path == "" {
 		return "", fmt.Errorf("--store %q is not a store; write sqlite:PATH", store)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return "", fmt.Errorf("--store %q is a directory; name a file in it, like sqlite:%s", store, filepath.Join(path, "grapnel.db"))
 	}
 	return path, nil
 }
