@@ -207,7 +207,7 @@ func validRetryOn(on string) bool {
 		return class == "3" || class == "4" || class == "5"
 	}
 	n, err := strconv.Atoi(on)
-	return err == nil && n >= 300 && n <= 599
+	return err == nil && n >= 300 && n <= 599 && strconv.Itoa(n) == on
 }
 
 // Retries reports whether an attempt that ended like this is retried at all.
