@@ -113,12 +113,12 @@ func (d *Demo) same(x, y *stats) bool {
 			return false
 		}
 	}
-	return x.source(sourceName) == y.source(sourceName)
+	return x.source() == y.source()
 }
 
 // readGateway reads the gateway's lists, beside the counters that s has.
 func (d *Demo) readGateway(ctx context.Context, s *stats) (*books, error) {
-	b := &books{org: d.org.read(), source: s.source(sourceName), listed: make(map[uuid.UUID]int)}
+	b := &books{org: d.org.read(), source: s.source(), listed: make(map[uuid.UUID]int)}
 	type event struct{ UUID string }
 	err := list(ctx, d.gateway, "/v1/events", url.Values{"source": {sourceName}}, func(e event) {
 		b.listed[parse(e.UUID)]++

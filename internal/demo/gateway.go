@@ -90,7 +90,8 @@ func (g *gateway) stop() {
 		g.app.Stop(ctx)
 	}
 	if err := os.RemoveAll(g.dir); err != nil {
-		fmt.Fprintf(g.log, "%s could not be removed: %v\n", g.dir, err)
+		// A tail takes everything.
+		_, _ = fmt.Fprintf(g.log, "%s could not be removed: %v\n", g.dir, err)
 	}
 }
 
@@ -172,10 +173,11 @@ func (g *gateway) stats(ctx context.Context) (s stats, err error) {
 	return s, err
 }
 
-func (s *stats) source(name string) sourceCounters {
-	i := slices.IndexFunc(s.Sources, func(c sourceCounters) bool { return c.Name == name })
+// source returns the counters of the demo's source.
+func (s *stats) source() sourceCounters {
+	i := slices.IndexFunc(s.Sources, func(c sourceCounters) bool { return c.Name == sourceName })
 	if i < 0 {
-		return sourceCounters{Name: name}
+		return sourceCounters{Name: sourceName}
 	}
 	return s.Sources[i]
 }

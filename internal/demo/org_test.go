@@ -158,3 +158,23 @@ func TestBatches(t *testing.T) {
 		}
 	})
 }
+
+// Now and then a whole delivery comes twice, as when Okta has lost the answer.
+func TestADeliveryIsSentTwice(t *testing.T) {
+	r := &receiver{answers: slices.Repeat([]int{200}, 200)}
+	withOrg(t, r, func(t *testing.T, o *org) {
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		o.run(ctx)
+		synctest.Wait()
+		twice := 0
+		for i := 1; i < len(r.bodies); i++ {
+			if r.bodies[i] == r.bodies[i-1] {
+				twice++
+			}
+		}
+		if batches := len(r.bodies) - twice; batches < 60 || twice != batches/twiceEvery {
+			t.Errorf("%d of %d batches were sent twice", twice, batches)
+		}
+	})
+}

@@ -66,7 +66,7 @@ Look inside from another terminal while it runs:
 URL=%s
 AUTH='Authorization: SSWS %s'
 curl -H "$AUTH" $URL/v1/stats
-curl -H "$AUTH" "$URL/v1/deliveries?state=dead&limit=5"
+curl -H "$AUTH" "$URL/v1/deliveries?state=waiting,dead&limit=5"
 curl -H "$AUTH" "$URL/v1/events?limit=5"
 curl -H "$AUTH" $URL/api/v1/eventHooks
 
@@ -98,7 +98,7 @@ type hookFrame struct {
 }
 
 func (d *Demo) frame(s *stats, until time.Time) frame {
-	f := frame{elapsed: time.Since(d.started), org: d.org.counts(), source: s.source(sourceName)}
+	f := frame{elapsed: time.Since(d.started), org: d.org.counts(), source: s.source()}
 	switch {
 	case !until.IsZero():
 		f.phase = fmt.Sprintf("the org has stopped; up to %.0fs more for what waits (Ctrl-C: now)", time.Until(until).Seconds())
