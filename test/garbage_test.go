@@ -86,7 +86,7 @@ func (d *dump) lastRejected() (r rejected, body string) {
 // deliver posts a body with the right secret and returns how it was answered.
 func (d *dump) deliver(body string, header ...string) (status int) {
 	d.Helper()
-	request, err := http.NewRequest("POST", "http://"+d.public+"/in/acme", strings.NewReader(body))
+	request, err := http.NewRequest(http.MethodPost, "http://"+d.public+"/in/acme", strings.NewReader(body))
 	if err != nil {
 		d.Fatal(err)
 	}

@@ -88,9 +88,11 @@ func (r Retry) MarshalJSON() ([]byte, error) {
 		return json.Marshal(members(r))
 	}
 	return json.Marshal(struct {
-		members
-		For Duration `json:"for"`
-	}{members(r), r.For})
+		Initial Duration `json:"initial"`
+		Max     Duration `json:"max"`
+		For     Duration `json:"for"`
+		On      []string `json:"on"`
+	}{r.Initial, r.Max, r.For, r.On})
 }
 
 // RateLimit is a number of attempts per second, minute or hour: "100/s".

@@ -298,7 +298,7 @@ func TestBodiesTogetherAreBounded(t *testing.T) {
 		// have, 64 MiB.
 		post := func() int {
 			body := io.MultiReader(strings.NewReader(deliveryFrom("a")), io.LimitReader(spaces{}, 40<<20))
-			request := httptest.NewRequest("POST", "/in/acme", body)
+			request := httptest.NewRequest(http.MethodPost, "/in/acme", body)
 			request.Header.Set("Authorization", secret)
 			answer := httptest.NewRecorder()
 			d.mux.ServeHTTP(answer, request)
