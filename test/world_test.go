@@ -121,7 +121,7 @@ type world struct {
 	options app.Options
 	gateway *app.App
 	client  *http.Client
-	log     *bytes.Buffer
+	log     *journal
 }
 
 const (
@@ -131,35 +131,69 @@ const (
 )
 
 // story runs a story in fake time, with a gateway that has one source, acme.
+// Destinations of stories are at 192.0.0.0/24, which it may deliver to.
 func story(t *testing.T, tell func(w *world)) {
+	t.Helper()
+	storyWith(t, func(*app.Options) {}, tell)
+}
+
+// storyWith runs a story with a gateway of other settings.
+func storyWith(t *testing.T, set func(*app.Options), tell func(w *world)) {
+	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork()
-		w := &world{T: t, net: n, dir: dir, log: new(bytes.Buffer)}
+		w := &world{T: t, net: n, dir: dir, log: new(journal)}
 		w.client = &http.Client{Transport: &http.Transport{DialContext: n.Dial}}
 		w.options = app.Options{
 			Listen: publicAddr, AdminListen: adminAddr, Store: "sqlite:" + filepath.Join(dir, "data", "grapnel.db"),
-			AllowHTTP: true, Version: "test",
-			Log:     slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil)),
+			AllowHTTP: true, AllowDestination: []string{"192.0.0.0/24"}, Version: "test",
+			Log:     slog.New(slog.NewTextHandler(w.log, nil)),
 			Network: &app.Network{Listen: n.Listen, Dial: n.Dial, Resolver: n},
 		}
+		set(&w.options)
 		w.start()
 		defer w.client.CloseIdleConnections()
 		defer w.stop()
-		w.call("POST", "/v1/sources", `{"name":"acme","auth":{"key":"Authorization","value":"`+secret+`"}}`, http.StatusCreated)
+		w.createSource("acme")
 		tell(w)
 	})
 }
 
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
+// wait lets time pass, the story's own, which costs nothing, and then lets
+// whatever is under way at that moment end. A timer, and not a sleep, as no
+// test of this project sleeps: outside a bubble this would show at once.
+func (w *world) wait(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
 }
 
-func (l *lockedWriter) Write(p []byte) (int, error) {
+// journal is what the gateway has logged.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *journal) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.w.Write(p)
+	return l.text.Write(p)
+}
+
+// count is how many lines hold every one of some words.
+func (l *journal) count(words ...string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+lines:
+	for line := range strings.Lines(l.text.String()) {
+		for _, word := range words {
+			if !strings.Contains(line, word) {
+				continue lines
+			}
+		}
+		n++
+	}
+	return n
 }
 
 func (w *world) start() {
@@ -218,25 +252,23 @@ func (w *world) get(path string, v any) {
 	}
 }
 
-// allow restarts the gateway so that it may deliver to some addresses.
-func (w *world) allow(cidr string) {
+// createSource makes a source whose secret is the org's.
+func (w *world) createSource(name string) {
+	w.Helper()
+	w.call("POST", "/v1/sources", `{"name":"`+name+`","auth":{"key":"Authorization","value":"`+secret+`"}}`, http.StatusCreated)
+}
+
+// allow restarts the gateway so that it may deliver to some addresses, and to
+// no other that is guarded.
+func (w *world) allow(cidrs ...string) {
 	w.Helper()
 	w.stop()
-	w.options.AllowDestination = []string{cidr}
+	w.options.AllowDestination = cidrs
 	w.start()
 }
 
 // unmarshal reads JSON.
 func unmarshal(b []byte, v any) error { return json.Unmarshal(b, v) }
-
-// send is Okta's POST of some events.
-func (w *world) send(status int, events ...string) {
-	w.Helper()
-	body := `{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1",` +
-		`"source":"https://acme.okta.example/api/v1/eventHooks/who1","eventId":"6c1b7a2e-93d4-4f0a-8b6e-2f5d1a7c9e30",` +
-		`"data":{"events":[` + strings.Join(events, ",") + `]},"eventTime":"2000-01-01T00:00:00.000Z","contentType":"application/json"}`
-	w.do("POST", "http://"+publicAddr+"/in/acme", http.Header{"Authorization": {secret}}, body, status)
-}
 
 // event is a LogEvent.
 func event(uuid, eventType string) string {

@@ -23,6 +23,7 @@ type commands struct {
 	Events     eventsCmd     `cmd:"" help:"Show events and send them again."`
 	Deliveries deliveriesCmd `cmd:"" help:"Show deliveries and send them again."`
 	Bench      BenchCmd      `cmd:"" help:"Measure what this machine can do."`
+	Demo       demoCmd       `cmd:"" help:"Show the gateway at work: a made-up org, four destinations."`
 }
 
 // Exit codes.

@@ -66,6 +66,7 @@ func config() huma.Config {
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil
 	c.Transformers = []huma.Transformer{explain}
+	c.Formats = map[string]huma.Format{"application/json": verbatim, "json": verbatim}
 	// A filter that is misspelt must not turn into one that is not there.
 	c.RejectUnknownQueryParameters = true
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

@@ -234,6 +234,10 @@ func (a *App) verify(ch *webhook.Channel) func(context.Context, hook.EventHook) 
 }
 
 func (a *App) challenged(ctx context.Context, source string, c hook.Challenge) {
+	if c.Secret != hook.SecretRight {
+		a.log.Warn("the address of a source was verified without its secret; every delivery will be refused until they agree",
+			"source", source, "secret", c.Secret)
+	}
 	// Okta may hang up as soon as it has its answer.
 	_, err := a.store.UpdateSource(context.WithoutCancel(ctx), source, func(s *hook.Source) error {
 		s.Challenge = c

@@ -87,7 +87,8 @@ func ParseKey(id string, tag uint32) (k Key, ok bool) {
 		return Key{}, false
 	}
 	b, err := idEncoding.DecodeString(strings.ToUpper(text))
-	if err != nil || binary.BigEndian.Uint32(b) != tag {
+	// The decoder skips line ends, so there may be too few bytes.
+	if err != nil || len(b) != 20 || binary.BigEndian.Uint32(b) != tag {
 		return Key{}, false
 	}
 	k = Key{

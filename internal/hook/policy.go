@@ -80,6 +80,21 @@ type Retry struct {
 	On []string `json:"on"`
 }
 
+// MarshalJSON writes a For of 0 too, unless there is a schedule: left out, it
+// would be read as the default.
+func (r Retry) MarshalJSON() ([]byte, error) {
+	type members Retry
+	if r.Schedule != nil {
+		return json.Marshal(members(r))
+	}
+	return json.Marshal(struct {
+		Initial Duration `json:"initial"`
+		Max     Duration `json:"max"`
+		For     Duration `json:"for"`
+		On      []string `json:"on"`
+	}{r.Initial, r.Max, r.For, r.On})
+}
+
 // RateLimit is a number of attempts per second, minute or hour: "100/s".
 // The zero value is no limit.
 type RateLimit struct {
@@ -207,7 +222,7 @@ func validRetryOn(on string) bool {
 		return class == "3" || class == "4" || class == "5"
 	}
 	n, err := strconv.Atoi(on)
-	return err == nil && n >= 300 && n <= 599
+	return err == nil && n >= 300 && n <= 599 && strconv.Itoa(n) == on
 }
 
 // Retries reports whether an attempt that ended like this is retried at all.

@@ -7,6 +7,7 @@ package receive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -26,7 +27,12 @@ const (
 	DefaultBodyLimit = 32 << 20 // bytes
 	maxChallenge     = 1 << 10  // bytes, of the header
 	memoryLimit      = 256 << 20
-	retryAfter       = "5" // seconds
+	// answerWithin is how long a caller may take to read its answer. A change
+	// of the hooks waits for every answer that is on its way.
+	answerWithin = 5 * time.Second
+	memoryWait   = 2 * time.Second
+	firstRead    = 32 << 10 // bytes of a body that there is memory for at first
+	retryAfter   = "5"      // seconds
 )
 
 // Source is a source and what its calls must show.
@@ -42,9 +48,10 @@ type Options struct {
 	Accept func(b intake.Batch, acknowledge func()) error
 	// Count adds to the sources' counters, by number; 0 for unknown sources.
 	Count func(ctx context.Context, counts map[int64]hook.SourceCount) error
-	// Challenged hears of every verification handshake.
+	// Challenged hears of verification handshakes, of each source the first and
+	// the last within a second.
 	Challenged func(ctx context.Context, source string, c hook.Challenge)
-	// LearnHost hears the org's host when it is not the one known.
+	// LearnHost hears the org's host while none is known.
 	LearnHost func(ctx context.Context, source, host string)
 	BodyLimit int64
 	Log       *slog.Logger
@@ -65,9 +72,10 @@ func New(opts Options) *Receiver {
 	}
 	r := &Receiver{
 		Options: opts,
-		memory:  semaphore.NewWeighted(max(memoryLimit, opts.BodyLimit)),
-		tally:   newTally(opts.Count, opts.Log),
+		memory:  semaphore.NewWeighted(max(memoryLimit, opts.BodyLimit+1)),
+		tally:   newTally(opts),
 	}
+	r.tally.refused = r.refused
 	r.sources.Store(&map[string]*Source{})
 	return r
 }
@@ -79,6 +87,20 @@ func (r *Receiver) SetSources(sources []*Source) {
 		byName[s.Name] = s
 	}
 	r.sources.Store(&byName)
+}
+
+// refused says what was refused in the last second. Okta does not repeat what
+// was answered 4xx: each may be a lost event.
+func (r *Receiver) refused(number int64, c hook.SourceCount) {
+	if number == 0 {
+		r.Log.Warn("calls for sources that do not exist were answered 404; each may be a lost event", "calls", c.Deliveries)
+		return
+	}
+	for _, s := range *r.sources.Load() {
+		if s.Number == number && c.Unauthorized > 0 {
+			r.Log.Warn("calls with a wrong or no secret were answered 401; each may be a lost event", "source", s.Name, "calls", c.Unauthorized)
+		}
+	}
 }
 
 // Run keeps the counters until ctx ends.
@@ -114,11 +136,9 @@ func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
 	}
 	now := time.Now()
 	state := s.secret(req.Header, now)
-	if state != hook.SecretRight {
-		r.Log.Warn("Okta verified the address of a source without its secret; every delivery will be refused until they agree",
-			"source", s.Name, "secret", state)
+	if c := (hook.Challenge{At: now, Secret: state}); r.tally.challenge(s.Name, c) {
+		r.Challenged(req.Context(), s.Name, c)
 	}
-	r.Challenged(req.Context(), s.Name, hook.Challenge{At: now, Secret: state})
 	okta.WriteVerification(w, challenge)
 }
 
@@ -127,7 +147,7 @@ func (s *Source) secret(header http.Header, now time.Time) hook.SecretState {
 	shown := header.Get(s.Auth.Key)
 	right := secret.Equal(shown, s.Auth.Value)
 	if s.Auth.Previous != "" && now.Before(s.Auth.PreviousUntil) {
-		right = secret.Equal(header.Get(s.Auth.PreviousKey), s.Auth.Previous) || right
+		right = secret.Equal(shown, s.Auth.Previous) || right
 	}
 	for _, h := range s.Auth.Headers {
 		right = secret.Equal(header.Get(h.Key), h.Value) && right
@@ -168,9 +188,9 @@ func (r *Receiver) delivery(w http.ResponseWriter, req *http.Request) {
 	r.learn(req.Context(), s, host)
 }
 
-// learn reports an org's host when it is not the one known, once.
+// learn reports an org's host while none is known.
 func (r *Receiver) learn(ctx context.Context, s *Source, host string) {
-	if host == "" || host == s.Host {
+	if host == "" || s.Host != "" {
 		return
 	}
 	if before := s.host.Swap(&host); before == nil || *before != host {
@@ -193,8 +213,12 @@ func (a answer) send(w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
-	// If Okta is gone, it will send again, and that will be a duplicate.
-	_ = http.NewResponseController(w).Flush()
+	// If Okta is gone, it will send again, and that will be a duplicate. The
+	// deadline is for this answer alone: the connection may be used again.
+	c := http.NewResponseController(w)
+	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
+	_ = c.Flush()
+	_ = c.SetWriteDeadline(time.Time{})
 }
 
 func (r *Receiver) unavailable(w http.ResponseWriter, s *Source, err error) {
@@ -217,19 +241,11 @@ func (r *Receiver) body(w http.ResponseWriter, req *http.Request, s *Source) (bo
 		tooLarge()
 		return nil, nil, false
 	}
-	size := req.ContentLength
-	if size < 0 {
-		size = r.BodyLimit
-	}
-	if err := r.memory.Acquire(req.Context(), size); err != nil {
-		r.unavailable(w, s, err)
-		return nil, nil, false
-	}
-	body, err := read(http.MaxBytesReader(w, req.Body, r.BodyLimit), req.ContentLength)
+	body, held, err := r.read(req.Context(), http.MaxBytesReader(w, req.Body, r.BodyLimit), req.ContentLength)
 	if err == nil {
-		return body, func() { r.memory.Release(size) }, true
+		return body, func() { r.memory.Release(held) }, true
 	}
-	r.memory.Release(size)
+	r.memory.Release(held)
 	var over *http.MaxBytesError
 	if errors.As(err, &over) {
 		tooLarge()
@@ -239,14 +255,44 @@ func (r *Receiver) body(w http.ResponseWriter, req *http.Request, s *Source) (bo
 	return nil, nil, false
 }
 
-// read reads a body whose length may be known, without growing a buffer.
-func read(body io.Reader, length int64) ([]byte, error) {
-	if length < 0 {
-		return io.ReadAll(body)
+// read reads a body into memory that grows with what has come, never with what
+// was announced: whoever announces much and sends little keeps nobody else
+// waiting. held is what it has taken of r.memory, also after an error.
+func (r *Receiver) read(ctx context.Context, body io.Reader, length int64) (b []byte, held int64, err error) {
+	for {
+		// One byte more than the limit is what it takes to be over it.
+		size := min(max(2*held, firstRead), r.BodyLimit+1)
+		if length >= 0 {
+			size = min(size, length)
+		}
+		if err := r.acquire(ctx, size-held); err != nil {
+			return nil, held, err
+		}
+		held = size
+		b = append(make([]byte, 0, size), b...)
+		for len(b) < cap(b) {
+			n, err := body.Read(b[len(b):cap(b)])
+			b = b[:len(b)+n]
+			if err == io.EOF {
+				return b, held, nil
+			} else if err != nil {
+				return nil, held, err
+			}
+		}
+		if int64(len(b)) == length {
+			return b, held, nil
+		}
 	}
-	b := make([]byte, length)
-	_, err := io.ReadFull(body, b)
-	return b, err
+}
+
+// acquire waits for memory, but no longer than Okta would wait for its answer.
+func (r *Receiver) acquire(ctx context.Context, size int64) error {
+	ctx, cancel := context.WithTimeout(ctx, memoryWait)
+	defer cancel()
+	if err := r.memory.Acquire(ctx, size); err != nil {
+		return fmt.Errorf("too many large bodies are being received: %w", err)
+	}
+	return nil
 }
 
 // batch splits a body into what is to be kept, and says which org sent it and

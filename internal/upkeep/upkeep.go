@@ -129,6 +129,9 @@ func (u *Upkeep) expire(ctx context.Context, now time.Time) error {
 			continue
 		}
 		u.warn(h, oldest.Add(keep), now)
+		if !oldest.Add(keep).Before(now) {
+			continue // not a write every minute for nothing
+		}
 		expired := 0
 		err := repeat(ctx, func() (bool, error) {
 			n, more, err := u.Store.Expire(ctx, h.Number, now.Add(-keep), now, hook.ReasonExpired, piece*hook.BlockSlots)

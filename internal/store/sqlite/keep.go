@@ -62,44 +62,31 @@ func pruneHistory(conn *sqlite.Conn) error {
 }
 
 // PruneOldest removes the oldest events that nobody is owed; see store.Keeper.
-// Like Prune it goes on from where it was, and begins again at the end.
+// It looks through the blocks in pieces, so that intake goes on between them.
 func (s *Store) PruneOldest(_ context.Context, limit int) (removed int, err error) {
-	begun := s.resumeShrink()
-	for end := false; removed == 0 && !end; {
+	for from, end := int64(0), false; removed == 0 && !end; {
 		err = s.write(false, 4+limit, func(conn *sqlite.Conn) (func(), error) {
-			blocks, err := oldBlocks(conn, s.shrinkFrom, limit, math.MaxInt64)
+			blocks, err := oldBlocks(conn, from, limit, math.MaxInt64)
 			if err != nil {
 				return nil, err
 			}
-			next := int64(0)
+			before := int64(math.MaxInt64)
 			if end = len(blocks) < limit; !end {
-				next = blocks[len(blocks)-1].id + 1
+				last := blocks[len(blocks)-1]
+				from, before = last.id+1, micros(last.received)
 			}
 			if removed, err = s.remove(conn, blocks); err != nil {
 				return nil, err
 			}
-			before := int64(math.MaxInt64)
-			if len(blocks) > 0 {
-				before = micros(blocks[len(blocks)-1].received)
-			}
 			rejected, err := pruneRejected(conn, before, limit)
 			removed += rejected
-			return func() { s.shrinkFrom = next }, err
+			return nil, err
 		})
 		if err != nil {
 			return 0, err
 		}
-		if end && begun > 0 {
-			begun, end = 0, false // what came before may have been settled since
-		}
 	}
 	return removed, nil
-}
-
-func (s *Store) resumeShrink() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.shrinkFrom
 }
 
 type oldBlock struct {

@@ -42,19 +42,18 @@ type Store struct {
 	lock     *os.File
 
 	// mu guards the one connection that writes, and everything below it.
-	mu         sync.Mutex
-	conn       *sqlite.Conn
-	synced     bool // what PRAGMA synchronous of conn is: FULL or NORMAL
-	closed     bool
-	nextBlock  int64
-	revision   int64
-	counts     counters
-	deleted    map[int64]bool // numbers of deleted hooks
-	leases     map[hook.Key]lease
-	epoch      int64 // of the newest lease
-	pruneFrom  int64 // the block at which Prune goes on
-	shrinkFrom int64 // the block at which PruneOldest goes on
-	unflushed  int   // estimated pages in the WAL since the last checkpoint
+	mu        sync.Mutex
+	conn      *sqlite.Conn
+	synced    bool // what PRAGMA synchronous of conn is: FULL or NORMAL
+	closed    bool
+	nextBlock int64
+	revision  int64
+	counts    counters
+	deleted   map[int64]bool // numbers of deleted hooks
+	leases    map[hook.Key]lease
+	epoch     int64 // of the newest lease
+	pruneFrom int64 // the block at which Prune goes on
+	unflushed int   // estimated pages in the WAL since the last checkpoint
 
 	readers    chan *sqlite.Conn // idle ones, of opened in all
 	opened     int
