@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,7 +130,7 @@ func ParsePolicy(raw []byte) (Policy, error) {
 		Retry map[string]json.RawMessage `json:"retry"`
 	}
 	if err := json.Unmarshal(raw, &given); err != nil {
-		return Policy{}, fmt.Errorf("delivery: %w", plain(err))
+		return Policy{}, plain(err)
 	}
 	p := DefaultPolicy()
 	if schedule, ok := given.Retry["schedule"]; ok && string(schedule) != "null" {
@@ -138,7 +139,7 @@ func ParsePolicy(raw []byte) (Policy, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&p); err != nil {
-		return Policy{}, fmt.Errorf("delivery: %w", plain(err))
+		return Policy{}, plain(err)
 	}
 	if _, ok := given.Retry["max"]; !ok && p.Retry.Schedule == nil {
 		p.Retry.Max = max(p.Retry.Max, p.Retry.Initial)
@@ -149,13 +150,18 @@ func ParsePolicy(raw []byte) (Policy, error) {
 // plain turns the decoder's error into words for the person who wrote the object.
 func plain(err error) error {
 	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		return fmt.Errorf("%s cannot be a %s", wrong.Field, wrong.Value)
+	switch {
+	case !errors.As(err, &wrong):
+		return errors.New("delivery: " + strings.TrimPrefix(err.Error(), "json: "))
+	case wrong.Type == reflect.TypeFor[Duration]():
+		return fmt.Errorf(`delivery.%s: expected a string like "250ms", "30s" or "72h", not %s`, wrong.Field, wrong.Value)
+	default:
+		field := strings.TrimSuffix("delivery."+wrong.Field, ".")
+		return fmt.Errorf("%s: it cannot be a %s", field, wrong.Value)
 	}
-	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// Validate reports the first field that is out of its bounds.
+// Validate reports what is out of its bounds.
 func (p *Policy) Validate() error {
 	switch {
 	case p.Verification != VerifyHandshake && p.Verification != VerifyNone:
