@@ -56,14 +56,16 @@ func (cmd *sourcesGet) Run(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
+	if n := s.text("counters.rejected"); n != "" && n != "0" {
+		talk("What was rejected, and why: GET /v1/rejected?source=%s", cmd.Name)
+	}
 	return cmd.printSource(s, raw, "", sourceFields)
 }
 
 // printSource prints a source, with its secret if it was made here.
 func (o *output) printSource(s row, raw []byte, secret string, columns []column) error {
-	warnings, _ := s["warnings"].([]any)
-	for _, w := range warnings {
-		talk("Warning: %s", printable(text(w)))
+	for _, warning := range s.texts("warnings") {
+		talk("Warning: %s", warning)
 	}
 	if auth, ok := s["auth"].(map[string]any); ok && secret != "" {
 		auth["value"] = secret
