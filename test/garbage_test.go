@@ -157,8 +157,8 @@ func TestRejectedBodies(t *testing.T) {
 	if status := d.deliver(zipped(good), "Content-Encoding: gzip"); status != http.StatusBadRequest {
 		t.Errorf("a compressed body was answered %d", status)
 	}
-	if _, kept := d.lastRejected(); kept != zipped(good) {
-		t.Error("a compressed body is not kept")
+	if r, kept := d.lastRejected(); kept != zipped(good) || !strings.Contains(r.Detail, "Content-Encoding") {
+		t.Errorf("a compressed body is not kept, or not told as one: %q", r.Detail)
 	}
 	d.stillWell()
 }

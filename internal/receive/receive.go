@@ -181,6 +181,10 @@ func (r *Receiver) delivery(w http.ResponseWriter, req *http.Request) {
 	}
 	defer release()
 	batch, host, answer := s.batch(body, now)
+	if answer.status != http.StatusOK && req.Header.Get("Content-Encoding") != "" {
+		answer.detail += "; it has a Content-Encoding, which Okta's never do: send it plain"
+		batch.Rejected[0].Detail = answer.detail
+	}
 	if err := r.Accept(batch, func() { answer.send(w) }); err != nil {
 		r.unavailable(w, s, err)
 		return
