@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/access"
@@ -144,18 +146,29 @@ func (a *App) newReach() (*reach.Reach, error) {
 }
 
 func (a *App) listen() (err error) {
-	if a.publicListen, err = a.options.Network.Listen("tcp", a.options.Listen); err != nil {
-		return fmt.Errorf("--listen: %w", err)
+	if a.publicListen, err = a.listener("--listen", a.options.Listen); err != nil {
+		return err
 	}
 	a.undo.add("public listener", func(context.Context) { _ = a.publicListen.Close() })
-	if a.adminListen, err = a.options.Network.Listen("tcp", a.options.AdminListen); err != nil {
-		return fmt.Errorf("--admin-listen: %w", err)
+	if a.adminListen, err = a.listener("--admin-listen", a.options.AdminListen); err != nil {
+		return err
 	}
 	a.undo.add("admin listener", func(context.Context) { _ = a.adminListen.Close() })
 	if a.options.PublicURL == "" {
 		a.options.PublicURL = "http://" + a.publicListen.Addr().String()
 	}
 	return nil
+}
+
+func (a *App) listener(flag, address string) (net.Listener, error) {
+	l, err := a.options.Network.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: %w; stop what uses it, or give another address", flag, err)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return l, nil
 }
 
 // Bounds of a request on either listener.

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -20,8 +21,8 @@ func TestFirstSourceAfterAFailedStart(t *testing.T) {
 		Listen: busy.Addr().String(), AdminListen: "127.0.0.1:0",
 		Store: "sqlite:" + filepath.Join(t.TempDir(), "grapnel.db"), Log: slog.New(slog.DiscardHandler),
 	}
-	if _, err := New(ctx, options); err == nil {
-		t.Fatal("started on a port in use")
+	if _, err := New(ctx, options); err == nil || !strings.Contains(err.Error(), "give another address") {
+		t.Fatalf("on a port in use: %v", err)
 	}
 	options.Listen = "127.0.0.1:0"
 	for i, want := range []bool{true, false, false} {
