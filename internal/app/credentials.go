@@ -51,7 +51,7 @@ func (o *Options) loadCredentials(storeFile string) (c credentials, err error) {
 			generate = nil
 		}
 		if key, err = o.secretFile(&c.keyFile, filepath.Join(dir, KeyFile), generate, &c.made); err != nil {
-			return c, fmt.Errorf("sealing key: %w", err)
+			return c, fmt.Errorf("secret key: %w", err)
 		}
 	}
 	c.key, err = secret.ParseKey(key)
