@@ -12,12 +12,12 @@ import (
 	"github.com/grapnel-hooks/grapnel/internal/bench"
 )
 
-// BenchCmd is `grapnel bench`. The report goes to stdout, progress to stderr.
-type BenchCmd struct {
+// benchCmd is `grapnel bench`. The report goes to stdout, progress to stderr.
+type benchCmd struct {
 	Connections []int         `default:"16,64" help:"Numbers of connections to measure with."`
 	Duration    time.Duration `default:"10s" help:"How long each load lasts. Two are run, relay and gateway, for each number of connections and round."`
 	WarmUp      time.Duration `default:"2s" help:"How long the load before it lasts, which does not count."`
-	Events      int64         `help:"End a load after so many events if that comes first; 0 for no such limit."`
+	Events      int64         `placeholder:"N" help:"End a load after so many events if that comes first; 0 for no such limit."`
 	Rounds      int           `default:"3" help:"How often relay and gateway are measured in turn; medians are shown."`
 	Store       string        `placeholder:"URL" help:"The gateway's store, as serve takes it; what the benchmark puts there stays. Without it: SQLite in a new directory, removed afterwards."`
 	Dir         string        `default:"." type:"existingdir" help:"Where that directory is made: name one on the disk that the gateway will use."`
@@ -29,12 +29,12 @@ type BenchCmd struct {
 }
 
 // Validate is called by kong.
-func (c *BenchCmd) Validate() error {
+func (c *benchCmd) Validate() error {
 	o := c.options()
 	return o.Check()
 }
 
-func (c *BenchCmd) options() bench.Options {
+func (c *benchCmd) options() bench.Options {
 	return bench.Options{
 		RelayArguments: func(address, to string) []string {
 			return []string{"bench", "--relay-listen", address, "--relay-to", to}
@@ -46,7 +46,7 @@ func (c *BenchCmd) options() bench.Options {
 }
 
 // Run measures, until it is done or ctx ends.
-func (c *BenchCmd) Run(ctx context.Context) error {
+func (c *benchCmd) Run(ctx context.Context) error {
 	if c.RelayListen != "" {
 		return bench.ServeRelay(ctx, c.RelayListen, c.RelayTo)
 	}

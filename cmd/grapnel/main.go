@@ -22,8 +22,10 @@ type commands struct {
 	Sources    sourcesCmd    `cmd:"" help:"Show and change sources, the Okta orgs that call."`
 	Events     eventsCmd     `cmd:"" help:"Show events and send them again."`
 	Deliveries deliveriesCmd `cmd:"" help:"Show deliveries and send them again."`
-	Bench      BenchCmd      `cmd:"" help:"Measure what this machine can do."`
+	Bench      benchCmd      `cmd:"" help:"Measure what this machine can do."`
 	Demo       demoCmd       `cmd:"" help:"Show the gateway at work: a made-up org, four destinations."`
+
+	Version kong.VersionFlag `help:"Print the version."`
 }
 
 // Exit codes.
@@ -50,7 +52,7 @@ func run(ctx context.Context, args []string) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		defaults,
-		kong.Vars{"token_file": tokenFile},
+		kong.Vars{"token_file": tokenFile, "version": version()},
 	)
 	if err != nil {
 		panic(err) // the struct tags above are wrong

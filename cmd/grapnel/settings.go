@@ -67,7 +67,8 @@ type configFile string
 func (c configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 	path, ok := ctx.FlagValue(trace.Flag).(configFile)
 	// kong calls this for GRAPNEL_CONFIG whatever the command is.
-	if !ok || path == "" || !slices.Contains(ctx.Flags(), trace.Flag) {
+	command := ctx.Selected()
+	if !ok || path == "" || command == nil || !slices.Contains(command.Flags, trace.Flag) {
 		return nil
 	}
 	settings, err := readSettings(string(path))
@@ -75,8 +76,8 @@ func (c configFile) BeforeResolve(ctx *kong.Context, trace *kong.Path) error {
 		return err
 	}
 	known := map[string]bool{}
-	for _, flag := range ctx.Flags() {
-		known[flag.Name] = flag != trace.Flag && flag.Name != "help"
+	for _, flag := range command.Flags {
+		known[flag.Name] = flag != trace.Flag
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if !known[name] {
