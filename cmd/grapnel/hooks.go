@@ -31,6 +31,7 @@ var hookColumns = []column{
 	{"NAME", "name", true},
 	{"STATUS", "status", false},
 	{"VERIFICATION", "verificationStatus", false},
+	{"HOLD", "delivery.hold.reason", true},
 	{"EVENT TYPES", "events.items", true},
 	{"URI", "channel.config.uri", true},
 }
@@ -71,6 +72,12 @@ func (o *output) show(ctx context.Context, c *client, method, path string, body 
 	if h["verificationStatus"] == "UNVERIFIED" {
 		talk("Nothing goes to this event hook before it is verified: grapnel hooks verify %s", h.text("id"))
 	}
+	if h.text("delivery.hold.reason") != "" {
+		talk("Deliveries to this event hook wait because of what its destination did. Once that is mended: grapnel hooks activate %s", h.text("id"))
+	}
+	for _, warning := range h.texts("delivery.warnings") {
+		talk("Warning: %s", warning)
+	}
 	if o.json() {
 		return printJSON(raw)
 	}
@@ -80,6 +87,8 @@ func (o *output) show(ctx context.Context, c *client, method, path string, body 
 		{"Description", "description", false},
 		{"Status", "status", false},
 		{"Verification", "verificationStatus", false},
+		{"On hold", "delivery.hold.reason", false},
+		{"On hold since", "delivery.hold.since", false},
 		{"Event types", "events.items", false},
 		{"Filter", "events.filter.eventFilterMap", false},
 		{"URI", "channel.config.uri", false},

@@ -95,8 +95,8 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// history is the past of a gateway: two event hooks, GOOD and DOWN, of which
-// DOWN is not active, and two events. It is told before the first script runs,
+// history is the past of a gateway: three event hooks, GOOD, DOWN and HELD, of
+// which DOWN is not active and HELD is on hold, and two events. It is told before the first script runs,
 // as a child process that is just being forked would hold the store's lock.
 type history struct {
 	key    string
@@ -106,9 +106,9 @@ type history struct {
 	tag    uint32
 }
 
-// tell makes the past that every script begins with. The names: GOOD and DOWN,
-// the hooks' ids; DEAD and WAITING, deliveries to DOWN; EVENT, the id of the
-// later event; DESTINATION, a URL that answers Okta's handshake.
+// tell makes the past that every script begins with. The names: GOOD, DOWN and
+// HELD, the hooks' ids; DEAD and WAITING, deliveries to DOWN; EVENT, the id of
+// the later event; DESTINATION, a URL that answers Okta's handshake.
 func tell(t *testing.T) *history {
 	destination := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -162,7 +162,7 @@ func (h *history) configure(c *client) error {
 	if _, _, err := c.object(ctx, http.MethodPost, sourcesPath, source); err != nil {
 		return err
 	}
-	for _, name := range []string{"GOOD", "DOWN"} {
+	for _, name := range []string{"GOOD", "DOWN", "HELD"} {
 		created, _, err := c.object(ctx, http.MethodPost, hooksPath, map[string]any{
 			"name":     name,
 			"events":   map[string]any{"type": "EVENT_TYPE", "items": []string{"user.session.start", "user.session.end"}},
@@ -192,6 +192,9 @@ func (h *history) events(file string) error {
 	}
 	for _, one := range hooks {
 		h.number[one.Name] = one.Number
+	}
+	if _, err := s.Hold(ctx, h.number["HELD"], hook.ReasonGone, time.Now(), time.Time{}); err != nil {
+		return err
 	}
 	h.tag = s.Identity().Tag
 	for _, e := range []store.Event{

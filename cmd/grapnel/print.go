@@ -213,13 +213,25 @@ func printFields(r row, columns []column) error {
 }
 
 // text returns a member as it is shown: "" when it is not there.
-func (r row) text(path string) string {
+func (r row) text(path string) string { return printable(text(r.member(path))) }
+
+// texts returns the elements of a list as they are shown.
+func (r row) texts(path string) []string {
+	list, _ := r.member(path).([]any)
+	shown := make([]string, len(list))
+	for i := range list {
+		shown[i] = printable(text(list[i]))
+	}
+	return shown
+}
+
+func (r row) member(path string) any {
 	var v any = map[string]any(r)
 	for name := range strings.SplitSeq(path, ".") {
 		object, _ := v.(map[string]any)
 		v = object[name]
 	}
-	return printable(text(v))
+	return v
 }
 
 func text(v any) string {

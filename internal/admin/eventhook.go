@@ -152,7 +152,11 @@ func (a *Admin) finish(ctx context.Context, what string, h hook.EventHook) (Even
 		return EventHook{}, err
 	}
 	shown := a.show(h)
-	a.o.Log.Info(what, "hook", h.ID, "name", h.Name, "status", h.Status, "verified", h.Verified, "warnings", shown.Warnings)
+	about := []any{"hook", h.ID, "name", h.Name, "status", h.Status, "verified", h.Verified}
+	if len(shown.Warnings) > 0 {
+		about = append(about, "warnings", shown.Warnings)
+	}
+	a.o.Log.Info(what, about...)
 	return shown, nil
 }
 
@@ -164,7 +168,7 @@ func (a *Admin) show(h hook.EventHook) EventHook {
 	}
 	h.Channel.SigningSecret = ""
 	h.Sealed = nil
-	return EventHook{EventHook: h, Warnings: a.warnings(h.Filters)}
+	return EventHook{EventHook: h, Warnings: a.warnings(&h)}
 }
 
 // openOrEmpty lets people see, replace and delete a hook whose channel cannot

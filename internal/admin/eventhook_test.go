@@ -284,3 +284,14 @@ func TestHoldEndsWithItsReason(t *testing.T) {
 		})
 	}
 }
+
+func TestUnknownTypesAreDoubted(t *testing.T) {
+	o := newOffice(t, GatewayRules())
+	s := spec("h")
+	s.Types = []string{"user.session.start", "user.session.*", "*", "user.sesion.start", "user.sesion.*"}
+	h := must[EventHook](t)(o.CreateEventHook(ctx, s))
+	if len(h.Types) != len(s.Types) || len(h.Warnings) != 2 ||
+		!strings.Contains(h.Warnings[0], "user.sesion.start") || !strings.Contains(h.Warnings[1], "user.sesion.*") {
+		t.Errorf("types %q, warnings %q", h.Types, h.Warnings)
+	}
+}

@@ -3,9 +3,11 @@ package admin
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/grapnel-hooks/grapnel/internal/expression"
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/okta"
 	"github.com/grapnel-hooks/grapnel/internal/route"
 )
 
@@ -45,10 +47,31 @@ func receives(items []string, t string, wildcards bool) bool {
 		slices.ContainsFunc(items, func(item string) bool { return route.Covers(item, t) })
 }
 
-// warnings are the doubts about kept filters, which were compiled before.
-func (a *Admin) warnings(filters []hook.Filter) []string {
+// known reports whether Okta's catalogue has the type, or one that the wildcard
+// covers.
+func known(item string) bool {
+	if !strings.HasSuffix(item, "*") {
+		_, ok := okta.Catalogue().Lookup(item)
+		return ok
+	}
+	for t := range okta.Catalogue().All() {
+		if route.Covers(item, t.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// warnings are the doubts about a kept hook: types that are likely slips, and
+// what its filters, which were compiled before, do beyond Okta's.
+func (a *Admin) warnings(h *hook.EventHook) []string {
 	var all []string
-	for _, filter := range filters {
+	for _, t := range h.Types {
+		if len(all) < maxCauses && !known(t) {
+			all = append(all, fmt.Sprintf("events.items: Okta's release %s has no event type %s; if that is no slip, it is taken as it is", okta.CatalogueRelease, t))
+		}
+	}
+	for _, filter := range h.Filters {
 		program, err := expression.Compile(filter.Expression, a.o.Rules.Dialect)
 		if err != nil {
 			all = append(all, fmt.Sprintf("%s: %v", filter.Type, err))

@@ -54,6 +54,7 @@ func (s AuthSpec) value(keptKey, kept string) string {
 // secrets: no Auth.Value and no SigningSecret.
 type EventHook struct {
 	hook.EventHook
-	// Warnings say where filters leave Okta's own dialect.
+	// Warnings name types that Okta does not have, and say where filters leave
+	// its own dialect.
 	Warnings []string
 }

@@ -87,8 +87,11 @@ func (c *EventTypes) All() iter.Seq[EventType] {
 //go:embed eventtypes.tsv
 var eventTypesTSV string
 
-// Catalogue returns the types of Okta's release 2026.08.1, read on first use
-// and shared by all callers.
+// CatalogueRelease is the release of Okta that Catalogue is of.
+const CatalogueRelease = "2026.08.1"
+
+// Catalogue returns the types of Okta's CatalogueRelease, read on first use and
+// shared by all callers.
 var Catalogue = sync.OnceValue(func() *EventTypes {
 	c, err := parseCatalogue(eventTypesTSV)
 	if err != nil {

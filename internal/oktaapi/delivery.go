@@ -15,7 +15,8 @@ import (
 // what can only be read.
 type delivery struct {
 	hook.Policy
-	// Warnings say where filters leave the dialect that Okta documents.
+	// Warnings name types that Okta does not have, and say where filters leave
+	// the dialect that it documents.
 	Warnings []string `json:"warnings,omitempty"`
 	// Hold says why deliveries wait because of what the destination did.
 	Hold *hold `json:"hold,omitempty"`
