@@ -219,7 +219,9 @@ func (l *lane) dispatch() {
 		l.running++
 		l.engine.work.Go(l.worker)
 	}
-	if l.backlog && !l.claiming && len(l.queue) <= l.width() && l.held() < laneRoom {
+	// With nothing in memory a lane may always go on, if with a little at a time.
+	roomy := l.held() == 0 || l.held() < laneRoom && l.engine.bytes.Load() < memoryRoom
+	if l.backlog && !l.claiming && len(l.queue) <= l.width() && roomy {
 		l.claiming = true
 		l.engine.work.Go(l.claim)
 	}
