@@ -176,7 +176,7 @@ func (d *dump) stillWell() {
 }
 
 // memoryBound is more than the gateway may ever have taken, in bytes.
-const memoryBound = 400 << 20
+const memoryBound = 512 << 20
 
 func (d *dump) modest() {
 	d.Helper()

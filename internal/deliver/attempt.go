@@ -52,32 +52,36 @@ func (l *lane) attempt(c *store.Claim) store.Outcome {
 	return decide(h, c, a, result, rand.Float64())
 }
 
-// admit waits for the hook's rate limit. It returns false when the engine stops.
+// admit waits for the hook's rate limit. It returns false when the lane or the
+// engine ends. A limit that is replaced is not waited for any more: it may have
+// put attempts off for hours.
 func (l *lane) admit() bool {
-	select {
-	case <-l.engine.stop:
-		return false
-	default:
-	}
-	l.mu.Lock()
-	limiter := l.limiter
-	l.mu.Unlock()
-	if limiter == nil {
-		return true
-	}
-	reservation := limiter.Reserve()
-	wait := reservation.Delay()
-	if wait == 0 {
-		return true
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-l.engine.stop:
-		reservation.Cancel()
-		return false
+	for {
+		l.mu.Lock()
+		limiter, limited, closed := l.limiter, l.limited, l.closed
+		l.mu.Unlock()
+		if closed {
+			return false
+		}
+		if limiter == nil {
+			return true
+		}
+		reservation := limiter.Reserve()
+		wait := reservation.Delay()
+		if wait == 0 {
+			return true
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+			return true
+		case <-limited:
+			timer.Stop()
+		case <-l.engine.stop:
+			timer.Stop()
+			reservation.Cancel()
+			return false
+		}
 	}
 }
 

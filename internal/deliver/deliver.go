@@ -79,7 +79,7 @@ type Engine struct {
 func New(opts Options) *Engine {
 	e := &Engine{Options: opts, lanes: make(map[int64]*lane), stop: make(chan struct{})}
 	e.attempts, e.breakOff = context.WithCancel(context.Background())
-	e.settler = newSettler(opts.Store, opts.Log, e.kept)
+	e.settler = newSettler(opts.Store, opts.Log, e.kept, e.attempts.Done())
 	return e
 }
 
@@ -91,7 +91,7 @@ func (e *Engine) Start() {
 
 // Stop ends delivering: no further attempt begins, those under way have until
 // ctx ends, and what was not attempted goes back to the store. It returns when
-// every outcome is kept, or cannot be.
+// every outcome is kept, or when ctx has ended and the store still fails.
 func (e *Engine) Stop(ctx context.Context) {
 	e.mu.Lock()
 	if e.stopped {
@@ -203,14 +203,10 @@ func (e *Engine) giveBack(claims []store.Claim) {
 	}
 }
 
-// kept hears of an outcome that is kept, and makes its lane look when the
-// delivery is due again.
+// kept hears of an outcome that is kept.
 func (e *Engine) kept(o store.Outcome) {
-	if o.State != hook.Waiting {
-		return
-	}
 	if l := e.lane(o.Hook); l != nil {
-		l.settled(o.Due)
+		l.settled(o)
 	}
 }
 

@@ -15,22 +15,29 @@ import (
 type lane struct {
 	engine *Engine
 
-	mu       sync.Mutex
-	hook     *hook.EventHook // replaced, never changed
-	limiter  *rate.Limiter   // nil for no limit
-	queue    []store.Claim   // to be attempted next
-	flying   map[hook.Key]*store.Claim
-	reserved int         // room promised to intake
-	running  int         // workers
-	backlog  bool        // the store may hold due deliveries that are not here
-	claiming bool        // a claim is under way
-	timer    *time.Timer // fires at alarmAt
-	alarmAt  time.Time   // when the next delivery in the store is due, zero for never
+	mu      sync.Mutex
+	hook    *hook.EventHook // replaced, never changed
+	limiter *rate.Limiter   // nil for no limit
+	queue   []store.Claim   // to be attempted next
+	flying  map[hook.Key]*store.Claim
+	// settling holds what was attempted and whose outcome is not kept yet,
+	// without its event. Its lease goes on: whoever claimed it would repeat it.
+	settling map[hook.Key]store.Claim
+	limited  chan struct{} // closed when limiter is replaced, or the lane ends
+	reserved int           // room promised to intake
+	running  int           // workers
+	backlog  bool          // the store may hold due deliveries that are not here
+	claiming bool          // a claim is under way
+	timer    *time.Timer   // fires at alarmAt
+	alarmAt  time.Time     // when the next delivery in the store is due, zero for never
 	closed   bool
 }
 
 func newLane(e *Engine, h *hook.EventHook) *lane {
-	l := &lane{engine: e, flying: make(map[hook.Key]*store.Claim)}
+	l := &lane{
+		engine: e, flying: make(map[hook.Key]*store.Claim), settling: make(map[hook.Key]store.Claim),
+		limited: make(chan struct{}),
+	}
 	l.timer = time.AfterFunc(math.MaxInt64, l.ring)
 	l.hook, l.limiter = h, newLimiter(h.Policy.RateLimit)
 	return l
@@ -56,6 +63,8 @@ func (l *lane) set(h *hook.EventHook) {
 	defer l.mu.Unlock()
 	if l.hook.Policy.RateLimit != h.Policy.RateLimit {
 		l.limiter = newLimiter(h.Policy.RateLimit)
+		close(l.limited)
+		l.limited = make(chan struct{})
 	}
 	l.hook = h
 	l.backlog = true
@@ -65,11 +74,14 @@ func (l *lane) set(h *hook.EventHook) {
 // close ends the lane. What it holds goes back to the store.
 func (l *lane) close() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
 	l.closed = true
+	close(l.limited)
 	l.timer.Stop()
-	queue := l.drain()
-	l.mu.Unlock()
-	l.engine.giveBack(queue)
+	l.dispatch()
 }
 
 // drain empties the queue.
@@ -103,6 +115,9 @@ func (l *lane) release(size int) {
 	defer l.mu.Unlock()
 	l.reserved--
 	l.engine.bytes.Add(-int64(size))
+	if l.backlog {
+		l.dispatch() // there may have been no room for it
+	}
 }
 
 // take takes in deliveries for which room was reserved.
@@ -140,17 +155,22 @@ func (l *lane) alarm(at time.Time) {
 	l.timer.Reset(time.Until(at))
 }
 
-// settled hears that an outcome is kept: the delivery is in the store again,
-// due at a time.
-func (l *lane) settled(due time.Time) {
+// settled hears that an outcome is kept, or never will be, and makes the lane
+// look when the delivery is due again.
+func (l *lane) settled(o store.Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if due.After(time.Now()) {
-		l.alarm(due)
-		return
+	if l.settling[o.Key].Epoch == o.Epoch {
+		delete(l.settling, o.Key)
 	}
-	l.backlog = true
-	l.dispatch()
+	switch {
+	case o.State != hook.Waiting:
+	case o.Due.After(time.Now()):
+		l.alarm(o.Due)
+	default:
+		l.backlog = true
+		l.dispatch()
+	}
 }
 
 // deliverable reports whether anything can be sent to the hook. A hold because
@@ -199,7 +219,9 @@ func (l *lane) dispatch() {
 		l.running++
 		l.engine.work.Go(l.worker)
 	}
-	if l.backlog && !l.claiming && len(l.queue) <= l.width() && l.held() < laneRoom {
+	// With nothing in memory a lane may always go on, if with a little at a time.
+	roomy := l.held() == 0 || l.held() < laneRoom && l.engine.bytes.Load() < memoryRoom
+	if l.backlog && !l.claiming && len(l.queue) <= l.width() && roomy {
 		l.claiming = true
 		l.engine.work.Go(l.claim)
 	}
@@ -276,11 +298,12 @@ func (l *lane) current() (h *hook.EventHook, ok bool) {
 	return l.hook, !l.closed && l.deliverable(time.Now())
 }
 
-// landed forgets a delivery whose attempt is over.
+// landed notes that the attempt of a delivery is over.
 func (l *lane) landed(c *store.Claim) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.flying, c.Key)
+	l.settling[c.Key] = store.Claim{Key: c.Key, Epoch: c.Epoch}
 	l.engine.bytes.Add(-int64(len(c.Event.JSON)))
 }
 
@@ -299,10 +322,13 @@ func (l *lane) setHold(hold hook.Hold) {
 // has lost.
 func (l *lane) renew(now time.Time) {
 	l.mu.Lock()
-	held := make([]store.Claim, 0, len(l.queue)+len(l.flying))
+	held := make([]store.Claim, 0, len(l.queue)+len(l.flying)+len(l.settling))
 	held = append(held, l.queue...)
 	for _, c := range l.flying {
 		held = append(held, *c)
+	}
+	for _, c := range l.settling {
+		held = append(held, c)
 	}
 	lease := l.lease()
 	l.mu.Unlock()

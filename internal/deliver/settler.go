@@ -20,6 +20,7 @@ type settler struct {
 	outcomes chan store.Outcome
 	finished sync.WaitGroup
 	stopping chan struct{}
+	giveUp   <-chan struct{}               // closed when a store that fails is not waited for any more
 	healthy  atomic.Pointer[chan struct{}] // nil while the store works; closed when it does again
 }
 
@@ -31,8 +32,11 @@ const (
 	maxRetryWait = 2 * time.Second
 )
 
-func newSettler(s Store, log *slog.Logger, kept func(store.Outcome)) *settler {
-	return &settler{store: s, log: log, kept: kept, outcomes: make(chan store.Outcome, settleQueue), stopping: make(chan struct{})}
+func newSettler(s Store, log *slog.Logger, kept func(store.Outcome), giveUp <-chan struct{}) *settler {
+	return &settler{
+		store: s, log: log, kept: kept, giveUp: giveUp,
+		outcomes: make(chan store.Outcome, settleQueue), stopping: make(chan struct{}),
+	}
 }
 
 func (s *settler) start() { s.finished.Go(s.run) }
@@ -104,7 +108,8 @@ func (s *settler) gather(batch []store.Outcome, timer *time.Timer) []store.Outco
 }
 
 // keep settles a batch, again and again while the store fails. Stopping ends
-// that too: what is not kept is delivered again after the next start.
+// that too: what is not kept is delivered again after the next start. So does
+// giving up, as those who settle may wait for room, and stopping for them.
 func (s *settler) keep(batch []store.Outcome) {
 	wait := 50 * time.Millisecond
 	for {
@@ -130,11 +135,19 @@ func (s *settler) keep(batch []store.Outcome) {
 		select {
 		case <-time.After(wait):
 		case <-s.stopping:
-			if _, err := s.store.Settle(context.Background(), batch); err != nil {
-				s.log.Error("outcomes were not stored; these deliveries will be repeated", "outcomes", len(batch), "error", err)
-			}
+			s.keepOrDrop(batch)
+			return
+		case <-s.giveUp:
+			s.keepOrDrop(batch)
 			return
 		}
 		wait = min(2*wait, maxRetryWait)
+	}
+}
+
+// keepOrDrop settles a batch if the store can, once.
+func (s *settler) keepOrDrop(batch []store.Outcome) {
+	if _, err := s.store.Settle(context.Background(), batch); err != nil {
+		s.log.Error("outcomes were not stored; these deliveries will be repeated", "outcomes", len(batch), "error", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 // receiver is an endpoint that answers each call as told, and 0 never.
 type receiver struct {
 	answers []int
+	mu      sync.Mutex // a call that is given up may still be in here
 	at      []time.Time
 	calls   []*http.Request
 	bodies  []string
@@ -22,8 +24,11 @@ type receiver struct {
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	body, _ := io.ReadAll(request.Body)
+	r.mu.Lock()
 	r.at, r.calls, r.bodies = append(r.at, time.Now()), append(r.calls, request), append(r.bodies, string(body))
-	if status := r.answers[len(r.calls)-1]; status != 0 {
+	status := r.answers[len(r.calls)-1]
+	r.mu.Unlock()
+	if status != 0 {
 		w.WriteHeader(status)
 		return
 	}
@@ -76,6 +81,8 @@ func TestOktaTriesTwiceAtMost(t *testing.T) {
 				synctest.Wait()
 				got := o.counts()
 				got.types, got.latest = 0, ""
+				r.mu.Lock()
+				defer r.mu.Unlock()
 				if len(r.calls) != test.calls || got != test.want || took != test.took {
 					t.Errorf("%d calls, %+v, after %v\nwant %d, %+v, %v", len(r.calls), got, took, test.calls, test.want, test.took)
 				}
@@ -127,7 +134,7 @@ func TestBatches(t *testing.T) {
 		known := make(map[string]bool)
 		last := time.Now()
 		for n := 1; n <= 300; n++ {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			b := o.happen(n, time.Now())
 			delivery, err := okta.ParseDelivery(b.body)
 			if err != nil || len(delivery.Rejected) > 0 || len(delivery.Events) != len(b.events) {

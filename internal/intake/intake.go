@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,10 +59,10 @@ type Intake struct {
 	dispatcher Dispatcher
 	log        *slog.Logger
 	table      atomic.Pointer[route.Table]
-	// gate is held for reading from routing to acknowledgement, so that a
+	// A call is inside the gate from routing to acknowledgement, so that a
 	// change of the hooks can wait until no event that was routed before it is
 	// still to be acknowledged.
-	gate  sync.RWMutex
+	gate  *gate
 	queue chan *call
 	done  chan struct{}
 }
@@ -84,7 +83,7 @@ type call struct {
 
 // New makes an Intake that routes with the hooks there are now.
 func New(ctx context.Context, s Store, d Dispatcher, log *slog.Logger) (*Intake, error) {
-	i := &Intake{store: s, dispatcher: d, log: log, queue: make(chan *call, maxQueue), done: make(chan struct{})}
+	i := &Intake{store: s, dispatcher: d, log: log, gate: newGate(), queue: make(chan *call, maxQueue), done: make(chan struct{})}
 	return i, i.load(ctx)
 }
 
@@ -112,8 +111,7 @@ func (i *Intake) Reload(ctx context.Context) error {
 	if err := i.load(ctx); err != nil {
 		return err
 	}
-	i.gate.Lock()
-	defer i.gate.Unlock()
+	i.gate.pass()
 	return nil
 }
 
@@ -124,8 +122,7 @@ func (i *Intake) Table() *route.Table { return i.table.Load() }
 // an error nothing of the batch was kept, acknowledge was not called, and the
 // sender should try again.
 func (i *Intake) Accept(batch Batch, acknowledge func()) error {
-	i.gate.RLock()
-	defer i.gate.RUnlock()
+	defer i.gate.leave(i.gate.enter())
 	c := &call{batch: batch, done: make(chan error, 1)}
 	c.route(i.table.Load())
 	select {

@@ -26,13 +26,14 @@ import (
 const (
 	DefaultBodyLimit = 32 << 20 // bytes
 	maxChallenge     = 1 << 10  // bytes, of the header
-	memoryLimit      = 256 << 20
+	memoryLimit      = 64 << 20 // bytes of all bodies together
+	memoryWait       = 2 * time.Second
+	firstRead        = 32 << 10 // bytes of a body that there is memory for at first
+	earnest          = 1 << 20  // bytes that have come of a body that there is memory for in whole
+	retryAfter       = "5"      // seconds
 	// answerWithin is how long a caller may take to read its answer. A change
 	// of the hooks waits for every answer that is on its way.
 	answerWithin = 5 * time.Second
-	memoryWait   = 2 * time.Second
-	firstRead    = 32 << 10 // bytes of a body that there is memory for at first
-	retryAfter   = "5"      // seconds
 )
 
 // Source is a source and what its calls must show.
@@ -259,20 +260,30 @@ func (r *Receiver) body(w http.ResponseWriter, req *http.Request, s *Source) (bo
 	return nil, nil, false
 }
 
-// read reads a body into memory that grows with what has come, never with what
-// was announced: whoever announces much and sends little keeps nobody else
-// waiting. held is what it has taken of r.memory, also after an error.
+// read reads a body. Up to earnest it takes memory for what has come, not for
+// what was announced: whoever announces much and sends little keeps nobody else
+// waiting. Beyond that it takes all that the body may need at once, as bodies
+// that each held a part and waited for more would wait for each other. held is
+// what it has taken of r.memory, also after an error.
 func (r *Receiver) read(ctx context.Context, body io.Reader, length int64) (b []byte, held int64, err error) {
-	for {
-		// One byte more than the limit is what it takes to be over it.
-		size := min(max(2*held, firstRead), r.BodyLimit+1)
-		if length >= 0 {
-			size = min(size, length)
+	most := length
+	if length < 0 {
+		most = r.BodyLimit + 1 // it takes one byte more to be over the limit
+	}
+	for size := min(firstRead, most); ; size = min(2*size, most) {
+		if size > held {
+			need := size
+			if size > earnest {
+				need = most
+			}
+			if err := r.acquire(ctx, need-held); err != nil {
+				return nil, held, err
+			}
+			held = need
 		}
-		if err := r.acquire(ctx, size-held); err != nil {
-			return nil, held, err
+		if size > earnest && length >= 0 {
+			size = most
 		}
-		held = size
 		b = append(make([]byte, 0, size), b...)
 		for len(b) < cap(b) {
 			n, err := body.Read(b[len(b):cap(b)])

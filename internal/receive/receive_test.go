@@ -286,7 +286,7 @@ func TestBodiesTogetherAreBounded(t *testing.T) {
 		release := make(chan struct{})
 		inside := make(chan struct{}, 100)
 		d := newDesk(t, func(o *receive.Options) {
-			o.BodyLimit = 64 << 20
+			o.BodyLimit = 16 << 20
 			o.Accept = func(_ intake.Batch, acknowledge func()) error {
 				inside <- struct{}{}
 				<-release
@@ -295,9 +295,9 @@ func TestBodiesTogetherAreBounded(t *testing.T) {
 			}
 		})
 		// Without a length, and long enough for all the memory that one body may
-		// have, 64 MiB.
+		// have, 16 MiB.
 		post := func() int {
-			body := io.MultiReader(strings.NewReader(deliveryFrom("a")), io.LimitReader(spaces{}, 40<<20))
+			body := io.MultiReader(strings.NewReader(deliveryFrom("a")), io.LimitReader(spaces{}, 2<<20))
 			request := httptest.NewRequest(http.MethodPost, "/in/acme", body)
 			request.Header.Set("Authorization", secret)
 			answer := httptest.NewRecorder()
@@ -305,11 +305,11 @@ func TestBodiesTogetherAreBounded(t *testing.T) {
 			return answer.Code
 		}
 		codes := make(chan int, 100)
-		for range 4 {
+		for range 3 {
 			go func() { codes <- post() }()
 			synctest.Wait()
 		}
-		if len(inside) != 4 { // in 256 MiB
+		if len(inside) != 3 { // in 64 MiB
 			t.Errorf("%d bodies are held at once", len(inside))
 		}
 		start := time.Now()
@@ -320,7 +320,7 @@ func TestBodiesTogetherAreBounded(t *testing.T) {
 			t.Errorf("it was told after %v, when Okta had gone", waited)
 		}
 		close(release)
-		for range 4 {
+		for range 3 {
 			if code := <-codes; code != 200 {
 				t.Errorf("a caller that waited: %d", code)
 			}

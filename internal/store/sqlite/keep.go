@@ -42,11 +42,20 @@ func (s *Store) Prune(_ context.Context, before time.Time, limit int) (removed i
 	return removed, more, err
 }
 
+// lookAhead is how many of the oldest rows are looked at for those that are old
+// enough. Rows are in the order in which they came, so what is not among the
+// oldest is not old, unless the clock was set back meanwhile: then it goes once
+// what came before it has aged. Without it, every look would read everything
+// that is kept, while nobody else can write.
+const lookAhead = 1024
+
 // pruneRejected removes rejected bodies received before a time in microseconds.
 func pruneRejected(conn *sqlite.Conn, before int64, limit int) (removed int, err error) {
-	stmt := conn.Prep("DELETE FROM rejected WHERE id IN (SELECT id FROM rejected WHERE received < ? ORDER BY id LIMIT ?)")
+	stmt := conn.Prep(`DELETE FROM rejected WHERE id IN (
+		SELECT id FROM (SELECT id, received FROM rejected ORDER BY id LIMIT ?3) WHERE received < ?1 LIMIT ?2)`)
 	stmt.BindInt64(1, before)
 	stmt.BindInt64(2, int64(limit))
+	stmt.BindInt64(3, lookAhead)
 	err = run(stmt)
 	return conn.Changes(), err
 }
@@ -97,10 +106,12 @@ type oldBlock struct {
 // oldBlocks returns up to limit blocks from the given one on, received before a
 // time in microseconds.
 func oldBlocks(conn *sqlite.Conn, from int64, limit int, before int64) (blocks []oldBlock, err error) {
-	stmt := conn.Prep("SELECT id, received FROM blocks WHERE id >= ? AND received < ? ORDER BY id LIMIT ?")
+	stmt := conn.Prep(`SELECT id, received FROM (SELECT id, received FROM blocks WHERE id >= ?1 ORDER BY id LIMIT ?4)
+		WHERE received < ?2 ORDER BY id LIMIT ?3`)
 	stmt.BindInt64(1, from)
 	stmt.BindInt64(2, before)
 	stmt.BindInt64(3, int64(limit))
+	stmt.BindInt64(4, lookAhead)
 	err = each(stmt, func() error {
 		blocks = append(blocks, oldBlock{stmt.ColumnInt64(0), fromMicros(stmt.ColumnInt64(1))})
 		return nil
@@ -200,9 +211,11 @@ func deleteBlock(conn *sqlite.Conn, id int64) error {
 // Forget removes old dedupe keys; see store.Keeper.
 func (s *Store) Forget(_ context.Context, before time.Time, limit int) (more bool, err error) {
 	err = s.write(false, 4*limit, func(conn *sqlite.Conn) (func(), error) {
-		stmt := conn.Prep("SELECT block, keys FROM removed_keys WHERE received < ? ORDER BY block LIMIT ?")
+		stmt := conn.Prep(`SELECT block, keys FROM (SELECT block, received, keys FROM removed_keys ORDER BY block LIMIT ?3)
+			WHERE received < ?1 ORDER BY block LIMIT ?2`)
 		stmt.BindInt64(1, micros(before))
 		stmt.BindInt64(2, int64(limit))
+		stmt.BindInt64(3, lookAhead)
 		gone := make(map[int64][]byte)
 		if err := each(stmt, func() error { gone[stmt.ColumnInt64(0)] = blob(stmt, 1); return nil }); err != nil {
 			return nil, err

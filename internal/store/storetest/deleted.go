@@ -11,6 +11,7 @@ var deletedTests = []test{
 	{"what waits is cancelled, at once for every reader", deleteCancels},
 	{"an attempt under way still settles", deleteSettles},
 	{"a lease that had ended is cancelled too", deleteEndedLease},
+	{"an attempt lost in a restart is cancelled too", deleteLostAttempt},
 	{"nothing is claimed, retried or expired any more", deleteEnds},
 	{"events no longer owed are pruned", deleteUnowes},
 }
@@ -101,6 +102,25 @@ func deleteEndedLease(k *kit) {
 	k.lost(k.delivered(claims[0]))
 	k.stands(claims[0].Key, hook.Cancelled, hook.ReasonHookDeleted)
 	k.counts(h.Number, hook.HookCount{Matched: 3, Cancelled: 3})
+}
+
+func deleteLostAttempt(k *kit) {
+	source, h := k.source(), k.hook()
+	k.commit(k.events(3, source, h.Number)...)
+	claims, _ := k.claim(h.Number, 2)
+	k.settle(k.failed(claims[1], k.now()))
+	claims, _ = k.claim(h.Number, 2)
+	k.check(len(claims) == 2, "%d claims, want 2", len(claims))
+	k.deleteHook(h)
+	k.counts(h.Number, hook.HookCount{Matched: 3, Attempts: 1})
+	for range 2 {
+		k.restart()
+		for _, c := range claims {
+			k.stands(c.Key, hook.Cancelled, hook.ReasonHookDeleted)
+			k.lost(k.delivered(c))
+		}
+		k.counts(h.Number, hook.HookCount{Matched: 3, Cancelled: 3, Attempts: 1})
+	}
 }
 
 func deleteEnds(k *kit) {

@@ -113,6 +113,20 @@ func (k *kit) expire(number int64, before time.Time, limit int) (total int) {
 	}
 }
 
+// claimOf claims what is due and gives all back but the delivery of e.
+func (k *kit) claimOf(number int64, e *store.Event) (claim store.Claim) {
+	k.t.Helper()
+	claims, _ := k.claim(number, 100)
+	for _, c := range claims {
+		if c.Seq == e.Seq {
+			claim = c
+		} else {
+			k.settle(givenBack(c))
+		}
+	}
+	return claim
+}
+
 func expires(k *kit) {
 	source, h := k.source(), k.hook()
 	old := k.events(4, source, h.Number)
@@ -122,8 +136,12 @@ func expires(k *kit) {
 	k.settle(failed, k.delivered(claims[1]), k.dead(claims[2]))
 	k.fixture.Advance(time.Hour)
 	edge := k.now()
-	young := k.event(source, h.Number)
-	k.commit(young)
+	g := k.group(k.events(2, source, h.Number)...) // created at the edge, not before it
+	g.Received = edge
+	_, err := k.s.Commit(k.ctx, g)
+	k.must(err)
+	young := g.Events[0]
+	k.settle(k.failed(k.claimOf(h.Number, g.Events[1]), k.now().Add(time.Hour)))
 
 	k.check(k.expire(h.Number, edge, 10) == 2, "not two expired")
 	want := hook.Delivery{
@@ -140,11 +158,11 @@ func expires(k *kit) {
 		k.equal("a fresh one", k.delivery(fresh.Key), fresh)
 		k.stands(claims[1].Key, hook.Delivered, "")
 		k.stands(claims[2].Key, hook.Dead, hook.ReasonExhausted)
-		k.counts(h.Number, hook.HookCount{Matched: 5, Delivered: 1, Dead: 3, Attempts: 3})
+		k.counts(h.Number, hook.HookCount{Matched: 6, Delivered: 1, Dead: 3, Attempts: 4})
 		k.restart()
 	}
 	left, _ := k.claim(h.Number, 10)
-	k.equal("left", claimSeqs(left), []hook.Seq{young.Seq})
+	k.equal("left", claimSeqs(left), []hook.Seq{young.Seq, g.Events[1].Seq})
 	k.check(k.expire(h.Number+1000, k.now(), 10) == 0, "expired what is owed to nobody")
 }
 
