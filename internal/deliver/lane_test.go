@@ -197,3 +197,40 @@ func TestRoomGivenBack(t *testing.T) {
 		}
 	})
 }
+
+// TestMemoryIsBoundedForAllHooksTogether has many hooks hang with a long queue.
+func TestMemoryIsBoundedForAllHooksTogether(t *testing.T) {
+	const hooks, events, size = 64, 512, 8 << 10
+	hang := func(ctx context.Context, _ *hook.EventHook, _ *store.Claim) Result {
+		<-ctx.Done()
+		return Result{Reason: hook.ReasonTimeout}
+	}
+	run(t, hang, func(l *lanes) {
+		var numbers []int64
+		for range hooks {
+			numbers = append(numbers, l.hook(hook.DefaultPolicy()))
+		}
+		group := &store.Group{Received: time.Now()}
+		_, group.Revision, _ = l.store.EventHooks(l.Context())
+		for n := range events {
+			group.Events = append(group.Events, &store.Event{Hooks: numbers, Event: hook.Event{
+				Source: 1, UUID: fmt.Sprint("event-", n), Type: "user.session.start", Published: time.Now(), JSON: make([]byte, size),
+			}})
+		}
+		if _, err := l.store.Commit(l.Context(), group); err != nil {
+			l.Fatal(err)
+		}
+		for _, number := range numbers {
+			l.engine.Wake(number)
+		}
+		synctest.Wait()
+		if held := l.engine.bytes.Load(); held > memoryRoom*5/4 || held < memoryRoom/2 {
+			t.Errorf("%d MiB of events in memory, want about %d", held>>20, memoryRoom>>20)
+		}
+		for number, l := range l.engine.lanes {
+			if len(l.flying) == 0 {
+				t.Errorf("hook %d got nothing", number)
+			}
+		}
+	})
+}
