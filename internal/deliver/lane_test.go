@@ -234,3 +234,30 @@ func TestMemoryIsBoundedForAllHooksTogether(t *testing.T) {
 		}
 	})
 }
+
+// TestGoneConcernsTheOldChannel has a destination answer 410 after a person has
+// replaced it: the new one must not be on hold for that.
+func TestGoneConcernsTheOldChannel(t *testing.T) {
+	send := func(_ context.Context, h *hook.EventHook, _ *store.Claim) Result {
+		if h.Channel.URI == "new" {
+			return Result{Status: 200}
+		}
+		time.Sleep(10 * time.Second)
+		return Result{Status: 410, Reason: hook.ReasonGone, Response: &hook.Response{Status: 410}}
+	}
+	run(t, send, func(l *lanes) {
+		number := l.hook(hook.DefaultPolicy())
+		l.owe(number, 3)
+		time.Sleep(time.Second)
+		changed, err := l.store.UpdateEventHook(l.Context(), l.hooks[0].ID, time.Now(), func(*hook.EventHook, []hook.EventHook) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed.Channel.URI = "new"
+		l.engine.SetHooks([]hook.EventHook{changed})
+		time.Sleep(time.Minute)
+		if got := l.count(number).Delivered; got != 3 {
+			t.Errorf("%d delivered to the new destination, want 3", got)
+		}
+	})
+}
