@@ -147,8 +147,12 @@ func (l *lane) refused(h *hook.EventHook, r Result) {
 	l.hold(h, hook.ReasonRefused, time.Now().Add(wait))
 }
 
-// hold begins or ends a hold, here and in the store.
+// hold begins or ends a hold, here and in the store. What an attempt has shown
+// of the hook as it was says nothing of one that a person has changed since.
 func (l *lane) hold(h *hook.EventHook, reason hook.Reason, recheck time.Time) {
+	if now, _ := l.current(); now.Revision != h.Revision {
+		return
+	}
 	switch reason {
 	case hook.ReasonGone:
 		l.engine.Log.Warn("destination answered 410 Gone; its deliveries wait until the hook is activated or verified again", "hook", h.ID, "reason", reason)
@@ -161,6 +165,9 @@ func (l *lane) hold(h *hook.EventHook, reason hook.Reason, recheck time.Time) {
 		l.engine.Log.Error("the hook's hold could not be stored", "hook", h.ID, "reason", reason, "error", err)
 		hold = h.Hold
 		hold.Reason, hold.Recheck = reason, recheck
+		if reason != "" && hold.Since.IsZero() {
+			hold.Since = now
+		}
 	}
 	l.setHold(hold)
 }

@@ -51,8 +51,9 @@ type Options struct {
 // Bounds of what lanes hold in memory.
 const (
 	laneRoom    = 1024     // deliveries of one hook
-	memoryRoom  = 64 << 20 // bytes of event JSON, all hooks together
+	memoryRoom  = 64 << 20 // bytes of event JSON, all hooks together, but for leastBytes each
 	claimBytes  = 4 << 20  // bytes of event JSON in one claim
+	leastBytes  = 32 << 10 // the same where memory has no room: nobody starves
 	leaseLength = 2 * time.Minute
 	renewEvery  = 20 * time.Second
 )
@@ -195,6 +196,17 @@ func (e *Engine) Wake(number int64) {
 
 // Lease is how long deliveries are leased.
 func (e *Engine) Lease() time.Duration { return leaseLength }
+
+// promise takes up to so many bytes of memory for a claim, but not none.
+func (e *Engine) promise(want int64) int {
+	for {
+		used := e.bytes.Load()
+		got := min(want, max(leastBytes, memoryRoom-used))
+		if e.bytes.CompareAndSwap(used, used+got) {
+			return int(got)
+		}
+	}
+}
 
 // giveBack returns claims that were not attempted.
 func (e *Engine) giveBack(claims []store.Claim) {

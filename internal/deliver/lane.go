@@ -232,13 +232,17 @@ func (l *lane) claim() {
 	l.mu.Lock()
 	l.backlog = false
 	number, room, lease := l.hook.Number, laneRoom-l.held(), l.lease()
+	bytes := l.engine.promise(claimBytes)
+	if bytes < claimBytes {
+		room = min(room, l.width()+1) // more than fits would be leased for nothing
+	}
 	if l.hook.Blocked() != "" {
 		room = 1 // to see whether the hold can end
 	}
 	l.mu.Unlock()
 
 	now := time.Now()
-	claims, next, err := l.engine.Store.Claim(context.Background(), number, now, max(room, 1), claimBytes, lease)
+	claims, next, err := l.engine.Store.Claim(context.Background(), number, now, max(room, 1), bytes, lease)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -252,6 +256,7 @@ func (l *lane) claim() {
 	case !next.IsZero():
 		l.alarm(next)
 	}
+	l.engine.bytes.Add(-int64(bytes))
 	for i := range claims {
 		l.engine.bytes.Add(int64(len(claims[i].Event.JSON)))
 	}

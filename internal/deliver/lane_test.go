@@ -197,3 +197,67 @@ func TestRoomGivenBack(t *testing.T) {
 		}
 	})
 }
+
+// TestMemoryIsBoundedForAllHooksTogether has many hooks hang with a long queue.
+func TestMemoryIsBoundedForAllHooksTogether(t *testing.T) {
+	const hooks, events, size = 64, 512, 8 << 10
+	hang := func(ctx context.Context, _ *hook.EventHook, _ *store.Claim) Result {
+		<-ctx.Done()
+		return Result{Reason: hook.ReasonTimeout}
+	}
+	run(t, hang, func(l *lanes) {
+		var numbers []int64
+		for range hooks {
+			numbers = append(numbers, l.hook(hook.DefaultPolicy()))
+		}
+		group := &store.Group{Received: time.Now()}
+		_, group.Revision, _ = l.store.EventHooks(l.Context())
+		for n := range events {
+			group.Events = append(group.Events, &store.Event{Hooks: numbers, Event: hook.Event{
+				Source: 1, UUID: fmt.Sprint("event-", n), Type: "user.session.start", Published: time.Now(), JSON: make([]byte, size),
+			}})
+		}
+		if _, err := l.store.Commit(l.Context(), group); err != nil {
+			l.Fatal(err)
+		}
+		for _, number := range numbers {
+			l.engine.Wake(number)
+		}
+		synctest.Wait()
+		if held := l.engine.bytes.Load(); held > memoryRoom*5/4 || held < memoryRoom/2 {
+			t.Errorf("%d MiB of events in memory, want about %d", held>>20, memoryRoom>>20)
+		}
+		for number, l := range l.engine.lanes {
+			if len(l.flying) == 0 {
+				t.Errorf("hook %d got nothing", number)
+			}
+		}
+	})
+}
+
+// TestGoneConcernsTheOldChannel has a destination answer 410 after a person has
+// replaced it: the new one must not be on hold for that.
+func TestGoneConcernsTheOldChannel(t *testing.T) {
+	send := func(_ context.Context, h *hook.EventHook, _ *store.Claim) Result {
+		if h.Channel.URI == "new" {
+			return Result{Status: 200}
+		}
+		time.Sleep(10 * time.Second)
+		return Result{Status: 410, Reason: hook.ReasonGone, Response: &hook.Response{Status: 410}}
+	}
+	run(t, send, func(l *lanes) {
+		number := l.hook(hook.DefaultPolicy())
+		l.owe(number, 3)
+		time.Sleep(time.Second)
+		changed, err := l.store.UpdateEventHook(l.Context(), l.hooks[0].ID, time.Now(), func(*hook.EventHook, []hook.EventHook) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed.Channel.URI = "new"
+		l.engine.SetHooks([]hook.EventHook{changed})
+		time.Sleep(time.Minute)
+		if got := l.count(number).Delivered; got != 3 {
+			t.Errorf("%d delivered to the new destination, want 3", got)
+		}
+	})
+}

@@ -6,6 +6,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -314,9 +315,32 @@ func (i *Intake) try(calls []*call) error {
 		}
 		return err
 	}
+	detach(claims, calls)
 	i.dispatcher.Take(claims)
 	for number := range wake {
 		i.dispatcher.Wake(number)
 	}
 	return nil
+}
+
+// detach gives the events that are delivered from memory a copy of their own.
+// What came together lies in one body: the one event of it that a slow hook
+// wants must not keep all the others in memory. claims are in the order of the
+// calls' events.
+func detach(claims []store.Claim, calls []*call) {
+	for _, c := range calls {
+		for _, e := range c.batch.Events {
+			var own *hook.Event
+			for ; len(claims) > 0 && claims[0].Event == &e.Event; claims = claims[1:] {
+				if len(c.batch.Events)+len(c.batch.Rejected) == 1 {
+					continue
+				}
+				if own == nil {
+					own = new(e.Event)
+					own.JSON = bytes.Clone(e.JSON)
+				}
+				claims[0].Event = own
+			}
+		}
+	}
 }
