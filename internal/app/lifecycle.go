@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // Start serves. It returns at once; Failed tells if a listener fails later.
@@ -34,6 +35,10 @@ func (a *App) background(name string, do func(context.Context)) {
 	})
 }
 
+// answersWithin is how long calls under way may take when the gateway stops.
+// Okta does not wait longer than 3 s, and the rest of the time is for attempts.
+const answersWithin = 4 * time.Second
+
 func (a *App) serve(name string, server *http.Server, listener net.Listener) {
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -41,6 +46,8 @@ func (a *App) serve(name string, server *http.Server, listener net.Listener) {
 		}
 	}()
 	a.undo.add(name+" listener", func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, answersWithin)
+		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			_ = server.Close()
 		}
