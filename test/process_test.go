@@ -260,6 +260,12 @@ func (l *life) kill() {
 func (l *life) stop() {
 	l.Helper()
 	l.signal(syscall.SIGTERM)
+	l.ends()
+}
+
+// ends waits for an end that is expected to be a good one.
+func (l *life) ends() {
+	l.Helper()
 	select {
 	case <-l.exited:
 	case <-time.After(patience):
