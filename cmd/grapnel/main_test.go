@@ -202,7 +202,7 @@ func (h *history) events(file string) error {
 		{Hooks: []int64{h.number["DOWN"]}, Event: hook.Event{UUID: "3f8b2c4e-0000-11f1-9d7a-000000000002", Type: "user.session.end"}},
 	} {
 		e.Source, e.Published = 1, time.Now()
-		e.JSON = []byte(`{"uuid":"` + e.UUID + `","eventType":"` + e.Type + `","displayMessage":"\u001b[2J` + "\u009b" + `"}`)
+		e.JSON = []byte(`{"uuid":"` + e.UUID + `","eventType":"` + e.Type + `","displayMessage":"\u001b[2J` + "\u009b" + `","n":1e999}`)
 		if _, err := s.Commit(ctx, &store.Group{Received: time.Now(), Revision: revision, Events: []*store.Event{&e}}); err != nil {
 			return err
 		}

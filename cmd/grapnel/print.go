@@ -23,7 +23,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -38,6 +37,14 @@ type output struct {
 
 // row is a JSON object to be printed.
 type row map[string]any
+
+// UnmarshalJSON keeps numbers as they are written: an event may hold some that
+// are too large for a float64.
+func (r *row) UnmarshalJSON(raw []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	return dec.Decode((*map[string]any)(r))
+}
 
 // column is one column of a table, or one line of a single thing.
 type column struct {
@@ -240,8 +247,8 @@ func text(v any) string {
 		return ""
 	case string:
 		return v
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	case json.Number:
+		return v.String()
 	case []any:
 		parts := make([]string, len(v))
 		for i := range v {

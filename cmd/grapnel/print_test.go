@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -10,7 +11,7 @@ import (
 )
 
 var someRows = []row{
-	{"id": "1", "type": "user.session.start", "state": "dead", "n": 12.0, "at": "2026-01-31"},
+	{"id": "1", "type": "user.session.start", "state": "dead", "n": json.Number("12"), "at": "2026-01-31"},
 	{"id": "22", "type": "user.mfa.factor.deactivate", "state": "delivered"},
 }
 
