@@ -13,7 +13,7 @@ import (
 
 // Principal is who a request comes from.
 type Principal struct {
-	// Name is shown to people: in the log, in Okta's `createdBy`.
+	// Name is shown to people.
 	Name string
 }
 

@@ -23,10 +23,6 @@ const (
 	ChannelType      = "HTTP"                // channel.type
 	ChannelVersion   = "1.0.0"               // channel.version
 	AuthSchemeType   = "HEADER"              // channel.config.authScheme.type
-
-	MaxHookName  = 255  // characters of name
-	MaxHookURI   = 1024 // characters of channel.config.uri
-	MaxHookTypes = 300  // entries of events.items
 )
 
 // An EventHook is Okta's event hook resource. Its JSON tags serve to read what

@@ -34,7 +34,7 @@ var readOnly = []string{"warnings", "hold"}
 func deliveryOf(h *admin.EventHook) (json.RawMessage, error) {
 	d := delivery{Policy: h.Policy, Warnings: h.Warnings}
 	if h.Hold.Reason != "" {
-		d.Hold = &hold{Reason: h.Hold.Reason, Since: h.Hold.Since.UTC()}
+		d.Hold = &hold{Reason: h.Hold.Reason, Since: h.Hold.Since.UTC().Truncate(time.Millisecond)}
 	}
 	return okta.Marshal(d)
 }

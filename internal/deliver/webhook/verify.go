@@ -36,6 +36,7 @@ func (ch *Channel) challenge(ctx context.Context, h *hook.EventHook) error {
 	challenge := rand.Text() + rand.Text()
 	ch.setHeaders(request.Header, h)
 	request.Header.Set(okta.HeaderChallenge, challenge)
+	request.Header.Set(okta.HeaderRequestID, rand.Text())
 	response, err := ch.Client.Do(request)
 	if err != nil {
 		return withoutURL(err)
