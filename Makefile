@@ -19,10 +19,6 @@ test: ## everything: unit, store conformance, stories, crashes, race detector
 	sh test/packages.sh
 	$(GO) test -race -timeout 20m ./...
 
-.PHONY: chaos
-chaos: ## end the gateway in every way, ROUNDS times (default 500), with the race detector
-	GRAPNEL_CHAOS=$(or $(ROUNDS),500) GRAPNEL_CHAOS_RACE=1 $(GO) test -race -count=1 -timeout 2h -v -run 'TestCrash$$' ./test
-
 fuzz: ## every fuzz target, FUZZTIME each (default 1m)
 	GO="$(GO)" sh test/fuzz.sh $(or $(FUZZTIME),1m)
 
@@ -31,3 +27,7 @@ lint: ## golangci-lint, with the settings of .golangci.yml
 
 clean: ## remove what build made
 	rm -rf bin
+
+.PHONY: chaos
+chaos: ## end the gateway in every way, ROUNDS times (default 500), with the race detector
+	GRAPNEL_CHAOS=$(or $(ROUNDS),500) GRAPNEL_CHAOS_RACE=1 $(GO) test -race -count=1 -timeout 2h -v -run 'TestCrash$$' ./test
