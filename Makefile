@@ -31,3 +31,7 @@ lint: ## golangci-lint, by .golangci.yml
 
 clean: ## remove what build made
 	rm -rf bin
+
+.PHONY: chaos
+chaos: ## end the gateway in every way, ROUNDS times (default 500), with the race detector
+	GRAPNEL_CHAOS=$(or $(ROUNDS),500) GRAPNEL_CHAOS_RACE=1 $(GO) test -race -count=1 -timeout 2h -v -run 'TestCrash$$' ./test
