@@ -38,7 +38,7 @@ func (ch *Channel) challenge(ctx context.Context, h *hook.EventHook) error {
 	request.Header.Set(okta.HeaderChallenge, challenge)
 	response, err := ch.Client.Do(request)
 	if err != nil {
-		return err
+		return withoutURL(err)
 	}
 	body, truncated, err := reach.ReadBody(response, 64<<10)
 	switch {

@@ -113,14 +113,18 @@ func (ch *Channel) setHeaders(header http.Header, h *hook.EventHook) {
 	}
 }
 
-// failure is an attempt without an answer. The address, which may hold a
-// secret, is kept out of the error's text.
+// failure is an attempt without an answer.
 func failure(reason hook.Reason, err error) deliver.Result {
+	return deliver.Result{Reason: reason, Response: &hook.Response{Error: withoutURL(err).Error()}}
+}
+
+// withoutURL keeps the address, which may hold a secret, out of an error's text.
+func withoutURL(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
-		err = wrapped.Err
+		return wrapped.Err
 	}
-	return deliver.Result{Reason: reason, Response: &hook.Response{Error: err.Error()}}
+	return err
 }
 
 // judge says why a status is no success, or "".
