@@ -27,6 +27,7 @@ const (
 	maxChallenge     = 1 << 10  // bytes, of the header
 	memoryLimit      = 256 << 20
 	retryAfter       = "5" // seconds
+	answerWithin     = 5 * time.Second
 )
 
 // Source is a source and what its calls must show.
@@ -185,8 +186,13 @@ type answer struct {
 }
 
 // send answers and flushes, so that the answer is on its way when intake hears
-// that it is acknowledged.
+// that it is acknowledged. A change of the hooks waits for that, and whoever
+// calls next for the change: so a caller who reads no answer is not waited for.
 func (a answer) send(w http.ResponseWriter) {
+	// If it cannot be set, there is none.
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(answerWithin))
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 	if a.status != http.StatusOK {
 		fail(w, a.status, a.detail)
 		return
@@ -194,7 +200,7 @@ func (a answer) send(w http.ResponseWriter) {
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
 	// If Okta is gone, it will send again, and that will be a duplicate.
-	_ = http.NewResponseController(w).Flush()
+	_ = control.Flush()
 }
 
 func (r *Receiver) unavailable(w http.ResponseWriter, s *Source, err error) {
