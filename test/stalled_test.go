@@ -14,7 +14,7 @@ func TestACallerThatReadsNoAnswerStopsNobody(t *testing.T) {
 	story(t, func(w *world) {
 		d := w.destination("good.example", "192.0.0.11", nil)
 		w.allow("192.0.0.0/24")
-		conn, err := w.net.Dial(t.Context(), "tcp", publicAddr)
+		conn, err := w.net.Dial(w.Context(), "tcp", publicAddr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -22,10 +22,10 @@ func TestACallerThatReadsNoAnswerStopsNobody(t *testing.T) {
 		body := `{"data":{"events":[` + event("first", "user.session.start") + `]}}`
 		fmt.Fprintf(conn, "POST /in/acme HTTP/1.1\r\nHost: h\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n%s", secret, len(body), body)
 		synctest.Wait()
-		time.Sleep(10 * time.Second) // fake time stands still for whoever waits for a lock
+		w.wait(10 * time.Second)
 		w.createHook("good", "http://good.example/hook", `"*"`, `{"verification":"none"}`)
 		w.send(200, event(uuid1, "user.session.start"))
-		time.Sleep(time.Second)
+		w.wait(time.Second)
 		if got := len(d.arrivals()); got != 1 {
 			t.Errorf("%d arrived, want 1", got)
 		}

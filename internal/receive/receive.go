@@ -210,20 +210,21 @@ type answer struct {
 }
 
 // send answers and flushes, so that the answer is on its way when intake hears
-// that it is acknowledged.
+// that it is acknowledged. A change of the hooks waits for that, and whoever
+// calls next for the change: so a caller who reads no answer is not waited for.
 func (a answer) send(w http.ResponseWriter) {
+	// If it cannot be set, there is none.
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(answerWithin))
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 	if a.status != http.StatusOK {
 		fail(w, a.status, a.detail)
 		return
 	}
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
-	// If Okta is gone, it will send again, and that will be a duplicate. The
-	// deadline is for this answer alone: the connection may be used again.
-	c := http.NewResponseController(w)
-	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
-	_ = c.Flush()
-	_ = c.SetWriteDeadline(time.Time{})
+	// If Okta is gone, it will send again, and that will be a duplicate.
+	_ = control.Flush()
 }
 
 func (r *Receiver) unavailable(w http.ResponseWriter, s *Source, err error) {
