@@ -130,12 +130,12 @@ func TestOutcomesOutliveALongFullDisk(t *testing.T) {
 		number := l.hook(hook.DefaultPolicy())
 		l.store.full.Store(true)
 		l.owe(number, 100)
-		time.Sleep(10 * leaseLength)
+		<-time.After(10 * leaseLength)
 		before := sent.Load()
 		l.engine.Wake(number)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		l.store.full.Store(false)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if count := l.count(number); count.Delivered != 100 || sent.Load() != 100 {
 			t.Errorf("%d attempts while the disk was full, %d in all; %+v; want 100 of 100", before, sent.Load(), count)
 		}
@@ -149,7 +149,7 @@ func TestStopWithAFullDisk(t *testing.T) {
 		for range 6 {
 			l.owe(l.hook(hook.DefaultPolicy()), laneRoom)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		before := time.Now()
 		l.stop()
 		if took := time.Since(before); took > time.Minute {
@@ -165,10 +165,10 @@ func TestRateLimitLifted(t *testing.T) {
 		policy.RateLimit = hook.RateLimit{Count: 1, Per: time.Hour}
 		number := l.hook(policy)
 		l.owe(number, 100)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		l.hooks[0].Policy.RateLimit = hook.RateLimit{}
 		l.engine.SetHooks(slices.Clone(l.hooks))
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if got := l.count(number).Delivered; got != 100 {
 			t.Errorf("%d delivered a minute after the limit was lifted, want 100", got)
 		}
@@ -187,11 +187,11 @@ func TestRoomGivenBack(t *testing.T) {
 			}
 		}
 		l.owe(number, 1)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		for range laneRoom {
 			l.engine.Release(number, 1)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if got := l.count(number).Delivered; got != 1 {
 			t.Errorf("%d delivered, want 1", got)
 		}
@@ -242,20 +242,20 @@ func TestGoneConcernsTheOldChannel(t *testing.T) {
 		if h.Channel.URI == "new" {
 			return Result{Status: 200}
 		}
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		return Result{Status: 410, Reason: hook.ReasonGone, Response: &hook.Response{Status: 410}}
 	}
 	run(t, send, func(l *lanes) {
 		number := l.hook(hook.DefaultPolicy())
 		l.owe(number, 3)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		changed, err := l.store.UpdateEventHook(l.Context(), l.hooks[0].ID, time.Now(), func(*hook.EventHook, []hook.EventHook) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
 		changed.Channel.URI = "new"
 		l.engine.SetHooks([]hook.EventHook{changed})
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if got := l.count(number).Delivered; got != 3 {
 			t.Errorf("%d delivered to the new destination, want 3", got)
 		}
