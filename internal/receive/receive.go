@@ -35,6 +35,24 @@ type Source struct {
 	hook.Source
 	Auth hook.SourceAuth
 	host atomic.Pointer[string] // the org's host that was reported last
+	// challenge is the handshake that was reported last.
+	challenge atomic.Pointer[hook.Challenge]
+}
+
+// news reports whether a handshake is to be reported. Anybody can make one,
+// and each report is a synced write: a flood of them must not become another.
+func (s *Source) news(c hook.Challenge) bool {
+	before := s.challenge.Load()
+	if before != nil {
+		wait := time.Second
+		if before.Secret == c.Secret {
+			wait = time.Minute
+		}
+		if since := c.At.Sub(before.At); since >= 0 && since < wait {
+			return false
+		}
+	}
+	return s.challenge.CompareAndSwap(before, &c)
 }
 
 // Options are what a Receiver is made of.
@@ -113,14 +131,20 @@ func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
 		fail(w, http.StatusBadRequest, "this address answers Okta's verification, a GET with the header "+okta.HeaderChallenge+" of at most 1024 bytes")
 		return
 	}
-	now := time.Now()
-	state := s.secret(req.Header, now)
-	if state != hook.SecretRight {
-		r.Log.Warn("Okta verified the address of a source without its secret; every delivery will be refused until they agree",
-			"source", s.Name, "secret", state)
+	seen := hook.Challenge{At: time.Now()}
+	seen.Secret = s.secret(req.Header, seen.At)
+	if s.news(seen) {
+		r.report(req.Context(), s, seen)
 	}
-	r.Challenged(req.Context(), s.Name, hook.Challenge{At: now, Secret: state})
 	okta.WriteVerification(w, challenge)
+}
+
+func (r *Receiver) report(ctx context.Context, s *Source, seen hook.Challenge) {
+	if seen.Secret != hook.SecretRight {
+		r.Log.Warn("Okta verified the address of a source without its secret; every delivery will be refused until they agree",
+			"source", s.Name, "secret", seen.Secret)
+	}
+	r.Challenged(ctx, s.Name, seen)
 }
 
 // secret compares what a request shows with what the source wants, in constant time.
