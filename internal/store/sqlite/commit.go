@@ -46,7 +46,7 @@ func (s *Store) grant(claims []store.Claim, g *store.Group) []store.Claim {
 	for i := range claims {
 		s.epoch++
 		claims[i].Epoch, claims[i].Until = s.epoch, until
-		s.leases[claims[i].Key] = lease{epoch: s.epoch, until: until}
+		s.leases.set(claims[i].Key, lease{epoch: s.epoch, until: until})
 	}
 	return claims
 }

@@ -16,24 +16,22 @@ import (
 // it takes before, so that a delivery is never shown in two states at once.
 type viewer struct {
 	conn    *sqlite.Conn
-	leases  map[hook.Key]lease
+	leases  leases
 	deleted map[int64]bool
 	now     time.Time
 	blocks  map[int64][]hook.Event
 	replays map[int64]*hook.Key // what a replay's deliveries send again, less the Seq
 }
 
-func (s *Store) view(ctx context.Context, now time.Time, do func(*viewer) error) error {
+// view looks at the deliveries of one hook, or of all for 0.
+func (s *Store) view(ctx context.Context, number int64, now time.Time, do func(*viewer) error) error {
 	s.mu.Lock()
 	v := &viewer{
-		leases:  make(map[hook.Key]lease, len(s.leases)),
+		leases:  s.leases.clone(number),
 		deleted: make(map[int64]bool, len(s.deleted)),
 		now:     now,
 		blocks:  make(map[int64][]hook.Event),
 		replays: make(map[int64]*hook.Key),
-	}
-	for key, l := range s.leases {
-		v.leases[key] = l
 	}
 	for number := range s.deleted {
 		v.deleted[number] = true
@@ -48,7 +46,7 @@ func (s *Store) view(ctx context.Context, now time.Time, do func(*viewer) error)
 // Deliveries lists deliveries; see store.Reader. The order is that of
 // (event, hook, replay), all descending.
 func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery, now time.Time) (found []hook.Delivery, next *hook.Key, err error) {
-	err = s.view(ctx, now, func(v *viewer) error {
+	err = s.view(ctx, q.Hook, now, func(v *viewer) error {
 		if slices.Equal(q.States, []hook.State{hook.Dead}) {
 			found, next, err = v.listDead(q)
 		} else {
@@ -168,7 +166,7 @@ func (v *viewer) ofRow(row *owedRow, q store.DeliveryQuery) ([]hook.Delivery, er
 func (v *viewer) finish(d *hook.Delivery, e *hook.Event) error {
 	d.UUID, d.Type, d.Source = e.UUID, e.Type, e.Source
 	if d.State == hook.Waiting {
-		if l, held := v.leases[d.Key]; held && l.until.After(v.now) {
+		if l, held := v.leases.get(d.Key); held && l.until.After(v.now) {
 			d.State, d.Reason = hook.Sending, ""
 		} else if v.deleted[d.Hook] {
 			d.State, d.Reason = hook.Cancelled, hook.ReasonHookDeleted
@@ -316,7 +314,7 @@ func compareKeys(a, b hook.Key) int {
 
 // Delivery returns one delivery; see store.Reader.
 func (s *Store) Delivery(ctx context.Context, key hook.Key, now time.Time) (d hook.Delivery, err error) {
-	err = s.view(ctx, now, func(v *viewer) error {
+	err = s.view(ctx, key.Hook, now, func(v *viewer) error {
 		row, found, err := loadOwed(v.conn, key.Seq.Block(), key.Hook, key.Replay)
 		if err != nil {
 			return err

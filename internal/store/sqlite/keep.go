@@ -164,9 +164,14 @@ func (s *Store) isOwed(conn *sqlite.Conn, id int64) (owed bool, err error) {
 		return owed, err
 	}
 	// A deleted hook's last attempt may still be under way.
-	for key := range s.leases {
-		if key.Seq.Block() == id {
-			return true, nil
+	for number, held := range s.leases {
+		if !s.deleted[number] {
+			continue
+		}
+		for key := range held {
+			if key.Seq.Block() == id {
+				return true, nil
+			}
 		}
 	}
 	return false, nil

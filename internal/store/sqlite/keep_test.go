@@ -75,3 +75,32 @@ func (s *Store) mustSeen(t *testing.T, uuid string) []byte {
 	}
 	return raw
 }
+
+// TestADeletedHooksAttemptKeepsItsEvent has retention leave an event alone while
+// its last attempt is under way, although nobody is owed it any more.
+func TestADeletedHooksAttemptKeepsItsEvent(t *testing.T) {
+	s := open(t)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	h := hook.EventHook{ID: "one", Status: hook.Active, Verified: true, EverVerified: true, Created: now}
+	if err := s.CreateEventHook(t.Context(), &h, func([]hook.EventHook) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, "one", now, h.Number)
+	claims, _, err := s.Claim(t.Context(), h.Number, now, 10, 1000, time.Minute)
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("%d claims, error %v", len(claims), err)
+	}
+	if err := s.DeleteEventHook(t.Context(), h.ID, now, func(hook.EventHook) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if removed, _, err := s.Prune(t.Context(), now.Add(time.Hour), 10); err != nil || removed != 0 {
+		t.Fatalf("removed %d during the attempt, error %v", removed, err)
+	}
+	done := hook.Attempt{At: now, Status: 200}
+	if lost, err := s.Settle(t.Context(), []store.Outcome{{Key: claims[0].Key, Epoch: claims[0].Epoch, State: hook.Delivered, Attempt: &done}}); err != nil || len(lost) != 0 {
+		t.Fatalf("lost %v, error %v", lost, err)
+	}
+	if removed, _, err := s.Prune(t.Context(), now.Add(time.Hour), 10); err != nil || removed != 1 {
+		t.Fatalf("removed %d after it, error %v", removed, err)
+	}
+}

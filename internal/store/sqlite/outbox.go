@@ -73,21 +73,21 @@ func (s *Store) lease(number int64, now time.Time, limit int, length time.Durati
 		}
 		s.epoch++
 		c.Epoch, c.Until = s.epoch, now.Add(length)
-		s.leases[c.Key] = lease{epoch: c.Epoch, until: c.Until, row: c.row}
+		s.leases.set(c.Key, lease{epoch: c.Epoch, until: c.Until, row: c.row})
 		claims = append(claims, c.Claim)
 	}
 	return claims, s.firstEnd(number, before, now, time.Time{}), nil
 }
 
 // firstEnd returns when the first of a hook's leases up to an epoch ends, or
-// due when that is sooner or when there is none. It looks at every lease, so
+// due when that is sooner or when there is none. It looks at each of them, so
 // only where nothing is due now.
 func (s *Store) firstEnd(number, epoch int64, now, due time.Time) time.Time {
 	if !due.IsZero() && !due.After(now) {
 		return due
 	}
-	for key, l := range s.leases {
-		if key.Hook == number && l.epoch <= epoch && l.until.After(now) && (due.IsZero() || l.until.Before(due)) {
+	for _, l := range s.leases[number] {
+		if l.epoch <= epoch && l.until.After(now) && (due.IsZero() || l.until.Before(due)) {
 			due = l.until
 		}
 	}
@@ -96,7 +96,7 @@ func (s *Store) firstEnd(number, epoch int64, now, due time.Time) time.Time {
 
 // leased reports whether somebody holds a lease on a delivery.
 func (s *Store) leased(key hook.Key, now time.Time) bool {
-	l, held := s.leases[key]
+	l, held := s.leases.get(key)
 	return held && l.until.After(now)
 }
 
@@ -195,8 +195,8 @@ func (s *Store) giveBack(claims []store.Claim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range claims {
-		if s.leases[c.Key].epoch == c.Epoch {
-			delete(s.leases, c.Key)
+		if l, _ := s.leases.get(c.Key); l.epoch == c.Epoch {
+			s.leases.drop(c.Key)
 		}
 	}
 }
@@ -211,13 +211,13 @@ func (s *Store) Renew(_ context.Context, held []store.Claim, now time.Time, leng
 	until := now.Add(length)
 	var lost []hook.Key
 	for _, c := range held {
-		l := s.leases[c.Key]
+		l, _ := s.leases.get(c.Key)
 		if l.epoch != c.Epoch || !l.until.After(now) {
 			lost = append(lost, c.Key)
 			continue
 		}
 		l.until = until
-		s.leases[c.Key] = l
+		s.leases.set(c.Key, l)
 	}
 	return until, lost, nil
 }

@@ -295,12 +295,10 @@ func (s *Store) DeleteEventHook(_ context.Context, id string, now time.Time, gua
 		// that has ended must not, as its delivery is counted now.
 		sending := int64(0)
 		var ended []hook.Key
-		for key, l := range s.leases {
-			switch {
-			case key.Hook != h.Number:
-			case l.until.After(now):
+		for key, l := range s.leases[h.Number] {
+			if l.until.After(now) {
 				sending++
-			default:
+			} else {
 				ended = append(ended, key)
 			}
 		}
@@ -311,7 +309,7 @@ func (s *Store) DeleteEventHook(_ context.Context, id string, now time.Time, gua
 			then()
 			s.deleted[h.Number], s.revision = true, revision
 			for _, key := range ended {
-				delete(s.leases, key)
+				s.leases.drop(key)
 			}
 		}, err
 	})

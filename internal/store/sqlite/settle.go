@@ -16,7 +16,7 @@ func (s *Store) Settle(_ context.Context, outcomes []store.Outcome) (lost []hook
 		settled := make(map[hook.Key]bool, len(outcomes))
 		for i := range outcomes {
 			o := &outcomes[i]
-			l, held := s.leases[o.Key]
+			l, held := s.leases.get(o.Key)
 			if !held || l.epoch != o.Epoch || settled[o.Key] {
 				lost = append(lost, o.Key)
 				continue
@@ -35,7 +35,7 @@ func (s *Store) Settle(_ context.Context, outcomes []store.Outcome) (lost []hook
 		return func() {
 			then()
 			for key := range settled {
-				delete(s.leases, key)
+				s.leases.drop(key)
 			}
 		}, err
 	})
@@ -205,7 +205,7 @@ func (s *Store) Expire(_ context.Context, number int64, before, now time.Time, r
 			expired, more = len(dead), len(dead) == limit
 			for _, key := range dead {
 				// A lease that has ended must not settle what is dead.
-				delete(s.leases, key)
+				s.leases.drop(key)
 			}
 		}, err
 	})

@@ -22,7 +22,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -50,7 +49,7 @@ type Store struct {
 	revision  int64
 	counts    counters
 	deleted   map[int64]bool // numbers of deleted hooks
-	leases    map[hook.Key]lease
+	leases    leases
 	epoch     int64 // of the newest lease
 	pruneFrom int64 // the block at which Prune goes on
 	unflushed int   // estimated pages in the WAL since the last checkpoint
@@ -64,12 +63,6 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-type lease struct {
-	epoch int64
-	until time.Time
-	row   int64 // of the delivery's own row; 0 while it has none
-}
-
 // maxReaders bounds the connections that read at once; further readers wait.
 const maxReaders = 4
 
@@ -82,7 +75,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	}
 	s := &Store{
 		path:       opts.Path,
-		leases:     make(map[hook.Key]lease),
+		leases:     make(leases),
 		readers:    make(chan *sqlite.Conn, maxReaders),
 		checkpoint: make(chan struct{}, 1),
 		done:       make(chan struct{}),
