@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -110,5 +111,26 @@ func TestDamageIsTold(t *testing.T) {
 		if claims, _, err := s.Claim(t.Context(), 1, time.Now().Add(time.Minute), 10, 1<<20, time.Minute); err == nil {
 			t.Errorf("%s: claimed %v", damage, claims)
 		}
+	}
+}
+
+// TestClaimLoadsWhatFits has many large events due and room for one of them.
+func TestClaimLoadsWhatFits(t *testing.T) {
+	s := openNew(t)
+	const n, size = 32, 1 << 20
+	for range n {
+		if _, err := s.Commit(t.Context(), newGroup(1, []int64{1}, bytesOf(size))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	claims, _, err := s.Claim(t.Context(), 1, time.Now(), n, size, time.Minute)
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("%d claims: %v", len(claims), err)
+	}
+	runtime.ReadMemStats(&after)
+	if loaded := after.TotalAlloc - before.TotalAlloc; loaded > n*size/2 {
+		t.Errorf("to claim 1 of %d events of 1 MiB took %d MiB of memory", n, loaded>>20)
 	}
 }

@@ -24,17 +24,14 @@ func (s *Store) Claim(ctx context.Context, number int64, now time.Time, limit, m
 	if err != nil || len(claims) == 0 {
 		return nil, next, err
 	}
-	err = s.read(ctx, func(conn *sqlite.Conn) error { return fillEvents(conn, claims) })
+	fit := 0
+	err = s.read(ctx, func(conn *sqlite.Conn) (err error) {
+		fit, err = fillEvents(conn, claims, maxBytes)
+		return err
+	})
 	if err != nil {
 		s.giveBack(claims)
 		return nil, time.Time{}, err
-	}
-	size, fit := 0, 0
-	for _, c := range claims {
-		if size += len(c.Event.JSON); fit > 0 && size > maxBytes {
-			break
-		}
-		fit++
 	}
 	if fit < len(claims) {
 		s.giveBack(claims[fit:])
@@ -161,25 +158,30 @@ func (s *Store) dueRetries(number int64, now time.Time, limit int) ([]candidate,
 	return found, stmt.Reset()
 }
 
-// fillEvents loads what the claims are about.
-func fillEvents(conn *sqlite.Conn, claims []store.Claim) error {
+// fillEvents loads what the claims are about, until there is more JSON than
+// maxBytes, and returns how many of them fit: at least one.
+func fillEvents(conn *sqlite.Conn, claims []store.Claim, maxBytes int) (fit int, err error) {
+	size := 0
 	blocks := make(map[int64][]hook.Event)
 	for i := range claims {
 		id := claims[i].Seq.Block()
 		events, known := blocks[id]
 		if !known {
-			var err error
 			if events, err = loadBlock(conn, id, true); err != nil {
-				return err
+				return 0, err
 			}
 			blocks[id] = events
 		}
 		if claims[i].Seq.Slot() >= len(events) {
-			return errCorrupt
+			return 0, errCorrupt
 		}
-		claims[i].Event = &events[claims[i].Seq.Slot()]
+		e := &events[claims[i].Seq.Slot()]
+		if size += len(e.JSON); i > 0 && size > maxBytes {
+			return i, nil
+		}
+		claims[i].Event = e
 	}
-	return nil
+	return len(claims), nil
 }
 
 func (s *Store) giveBack(claims []store.Claim) {
