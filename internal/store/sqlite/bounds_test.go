@@ -134,3 +134,32 @@ func TestClaimLoadsWhatFits(t *testing.T) {
 		t.Errorf("to claim 1 of %d events of 1 MiB took %d MiB of memory", n, loaded>>20)
 	}
 }
+
+// TestClaimHoldsItsEventsOnly claims one small event of each of many blocks
+// that are otherwise owed to nobody.
+func TestClaimHoldsItsEventsOnly(t *testing.T) {
+	s := openNew(t)
+	const n, size = 64, 200 << 10
+	for range n {
+		g := newGroup(1, []int64{1}, []byte("{}"), bytesOf(size))
+		g.Events[1].Hooks = nil
+		if _, err := s.Commit(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inUse := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := inUse()
+	claims, _, err := s.Claim(t.Context(), 1, time.Now(), n, 1<<20, time.Minute)
+	if err != nil || len(claims) != n {
+		t.Fatalf("%d claims: %v", len(claims), err)
+	}
+	if after := inUse(); after > before+n*size/4 {
+		t.Errorf("%d claims of 2 bytes hold %d KiB", n, (after-before)>>10)
+	}
+	runtime.KeepAlive(claims)
+}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -175,11 +176,12 @@ func fillEvents(conn *sqlite.Conn, claims []store.Claim, maxBytes int) (fit int,
 		if claims[i].Seq.Slot() >= len(events) {
 			return 0, errCorrupt
 		}
-		e := &events[claims[i].Seq.Slot()]
+		e := events[claims[i].Seq.Slot()]
 		if size += len(e.JSON); i > 0 && size > maxBytes {
 			return i, nil
 		}
-		claims[i].Event = e
+		e.JSON = bytes.Clone(e.JSON) // not to hold the whole block in memory
+		claims[i].Event = &e
 	}
 	return len(claims), nil
 }
