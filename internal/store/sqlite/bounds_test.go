@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -111,4 +112,54 @@ func TestDamageIsTold(t *testing.T) {
 			t.Errorf("%s: claimed %v", damage, claims)
 		}
 	}
+}
+
+// TestClaimLoadsWhatFits has many large events due and room for one of them.
+func TestClaimLoadsWhatFits(t *testing.T) {
+	s := openNew(t)
+	const n, size = 32, 1 << 20
+	for range n {
+		if _, err := s.Commit(t.Context(), newGroup(1, []int64{1}, bytesOf(size))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	claims, _, err := s.Claim(t.Context(), 1, time.Now(), n, size, time.Minute)
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("%d claims: %v", len(claims), err)
+	}
+	runtime.ReadMemStats(&after)
+	if loaded := after.TotalAlloc - before.TotalAlloc; loaded > n*size/2 {
+		t.Errorf("to claim 1 of %d events of 1 MiB took %d MiB of memory", n, loaded>>20)
+	}
+}
+
+// TestClaimHoldsItsEventsOnly claims one small event of each of many blocks
+// that are otherwise owed to nobody.
+func TestClaimHoldsItsEventsOnly(t *testing.T) {
+	s := openNew(t)
+	const n, size = 64, 200 << 10
+	for range n {
+		g := newGroup(1, []int64{1}, []byte("{}"), bytesOf(size))
+		g.Events[1].Hooks = nil
+		if _, err := s.Commit(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inUse := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := inUse()
+	claims, _, err := s.Claim(t.Context(), 1, time.Now(), n, 1<<20, time.Minute)
+	if err != nil || len(claims) != n {
+		t.Fatalf("%d claims: %v", len(claims), err)
+	}
+	if after := inUse(); after > before+n*size/4 {
+		t.Errorf("%d claims of 2 bytes hold %d KiB", n, (after-before)>>10)
+	}
+	runtime.KeepAlive(claims)
 }

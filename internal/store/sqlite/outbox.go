@@ -103,7 +103,10 @@ func (s *Store) leased(key hook.Key, now time.Time) bool {
 // dueFresh returns up to limit deliveries that were never attempted, and that
 // nobody holds, oldest first.
 func (s *Store) dueFresh(number int64, now time.Time, limit int) ([]candidate, error) {
-	stmt := s.conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = ? AND open != 0 ORDER BY created, block")
+	// SQLite looks into a parameter that is compared as it is in a query with
+	// ORDER BY, and then compiles the query again for every other value; the
+	// plus keeps it from doing so.
+	stmt := s.conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = +? AND open != 0 ORDER BY created, block")
 	stmt.BindInt64(1, number)
 	var found []candidate
 	for len(found) < limit {
@@ -127,7 +130,7 @@ func (s *Store) dueFresh(number int64, now time.Time, limit int) ([]candidate, e
 // nobody holds, those due first first. The last may not be due yet.
 func (s *Store) dueRetries(number int64, now time.Time, limit int) ([]candidate, error) {
 	stmt := s.conn.Prep(`SELECT id, seq, replay, created, due, first, held, attempts FROM deliveries
-		WHERE hook = ? AND state = 0 ORDER BY due`)
+		WHERE hook = +? AND state = 0 ORDER BY due`) // see dueFresh
 	stmt.BindInt64(1, number)
 	var found []candidate
 	for len(found) < limit {
