@@ -7,6 +7,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"golang.org/x/time/rate"
 )
 
 // leaseMargin is how much longer than an attempt may take its lease must last.
@@ -38,6 +39,9 @@ func (l *lane) attempt(c *store.Claim) store.Outcome {
 	if e.attempts.Err() != nil && result.Status == 0 {
 		return back // broken off because we stop
 	}
+	if (result.Reason == hook.ReasonRefused || result.Reason == hook.ReasonGone) && l.moved(h) {
+		return back // that was another destination
+	}
 	if result.Reason == hook.ReasonRefused {
 		l.refused(h, result)
 		return back
@@ -52,32 +56,54 @@ func (l *lane) attempt(c *store.Claim) store.Outcome {
 	return decide(h, c, a, result, rand.Float64())
 }
 
-// admit waits for the hook's rate limit. It returns false when the engine stops.
+// admit waits for the hook's rate limit. It returns false when nothing is to be
+// sent after all: the hook cannot be delivered to any more, or the engine stops.
 func (l *lane) admit() bool {
-	select {
-	case <-l.engine.stop:
-		return false
-	default:
+	for {
+		limiter, changed, ok := l.pace()
+		if !ok || limiter == nil || limiter.Allow() {
+			return ok
+		}
+		// One worker at a time waits for its turn: only the newest
+		// reservation of a limiter can be given back.
+		select {
+		case l.turn <- struct{}{}:
+		case <-changed:
+			continue
+		}
+		admitted := l.pause(limiter)
+		<-l.turn
+		if admitted {
+			return true
+		}
 	}
+}
+
+// pace is what attempts are paced by, nil for no limit, until changed is
+// closed. ok is false when nothing can be sent.
+func (l *lane) pace() (limiter *rate.Limiter, changed <-chan struct{}, ok bool) {
 	l.mu.Lock()
-	limiter := l.limiter
-	l.mu.Unlock()
-	if limiter == nil {
-		return true
-	}
+	defer l.mu.Unlock()
+	return l.limiter, l.changed, !l.closed && l.deliverable(time.Now())
+}
+
+// pause waits until a limiter lets one more through. It returns false when that
+// is not the lane's limiter any more, or when nothing can be sent.
+func (l *lane) pause(limiter *rate.Limiter) bool {
 	reservation := limiter.Reserve()
-	wait := reservation.Delay()
-	if wait == 0 {
-		return true
-	}
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(reservation.Delay())
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-l.engine.stop:
-		reservation.Cancel()
-		return false
+	for {
+		now, changed, ok := l.pace()
+		if !ok || now != limiter {
+			reservation.Cancel()
+			return false
+		}
+		select {
+		case <-timer.C:
+			return true
+		case <-changed:
+		}
 	}
 }
 

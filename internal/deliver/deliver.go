@@ -79,7 +79,7 @@ type Engine struct {
 func New(opts Options) *Engine {
 	e := &Engine{Options: opts, lanes: make(map[int64]*lane), stop: make(chan struct{})}
 	e.attempts, e.breakOff = context.WithCancel(context.Background())
-	e.settler = newSettler(opts.Store, opts.Log, e.kept)
+	e.settler = newSettler(opts.Store, opts.Log, e.kept, e.attempts.Done())
 	return e
 }
 
@@ -108,6 +108,7 @@ func (e *Engine) Stop(ctx context.Context) {
 	finished := make(chan struct{})
 	go func() {
 		e.work.Wait()
+		e.settler.stop()
 		close(finished)
 	}()
 	select {
@@ -118,7 +119,6 @@ func (e *Engine) Stop(ctx context.Context) {
 	}
 	e.breakOff()
 	e.renewal.Wait()
-	e.settler.stop()
 }
 
 // SetHooks tells the engine what hooks there are, opened. Hooks that are no
@@ -203,14 +203,10 @@ func (e *Engine) giveBack(claims []store.Claim) {
 	}
 }
 
-// kept hears of an outcome that is kept, and makes its lane look when the
-// delivery is due again.
+// kept hears of an outcome that is kept, and tells its lane.
 func (e *Engine) kept(o store.Outcome) {
-	if o.State != hook.Waiting {
-		return
-	}
 	if l := e.lane(o.Hook); l != nil {
-		l.settled(o.Due)
+		l.settled(&o)
 	}
 }
 

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,17 +21,23 @@ type lane struct {
 	limiter  *rate.Limiter   // nil for no limit
 	queue    []store.Claim   // to be attempted next
 	flying   map[hook.Key]*store.Claim
-	reserved int         // room promised to intake
-	running  int         // workers
-	backlog  bool        // the store may hold due deliveries that are not here
-	claiming bool        // a claim is under way
-	timer    *time.Timer // fires at alarmAt
-	alarmAt  time.Time   // when the next delivery in the store is due, zero for never
+	landed   map[hook.Key]int64 // epochs of those whose outcome is not kept yet
+	changed  chan struct{}      // closed, and replaced, when a worker that waits should look again
+	turn     chan struct{}      // held by the worker that waits for the rate limit
+	reserved int                // room promised to intake
+	running  int                // workers
+	backlog  bool               // the store may hold due deliveries that are not here
+	claiming bool               // a claim is under way
+	timer    *time.Timer        // fires at alarmAt
+	alarmAt  time.Time          // when the next delivery in the store is due, zero for never
 	closed   bool
 }
 
 func newLane(e *Engine, h *hook.EventHook) *lane {
-	l := &lane{engine: e, flying: make(map[hook.Key]*store.Claim)}
+	l := &lane{
+		engine: e, flying: make(map[hook.Key]*store.Claim), landed: make(map[hook.Key]int64),
+		changed: make(chan struct{}), turn: make(chan struct{}, 1),
+	}
 	l.timer = time.AfterFunc(math.MaxInt64, l.ring)
 	l.hook, l.limiter = h, newLimiter(h.Policy.RateLimit)
 	return l
@@ -59,17 +66,25 @@ func (l *lane) set(h *hook.EventHook) {
 	}
 	l.hook = h
 	l.backlog = true
+	l.announce()
 	l.dispatch()
+}
+
+// announce has workers that wait for their turn look at the lane again. l.mu is
+// held.
+func (l *lane) announce() {
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // close ends the lane. What it holds goes back to the store.
 func (l *lane) close() {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.closed = true
 	l.timer.Stop()
-	queue := l.drain()
-	l.mu.Unlock()
-	l.engine.giveBack(queue)
+	l.announce()
+	l.dispatch()
 }
 
 // drain empties the queue.
@@ -140,13 +155,19 @@ func (l *lane) alarm(at time.Time) {
 	l.timer.Reset(time.Until(at))
 }
 
-// settled hears that an outcome is kept: the delivery is in the store again,
-// due at a time.
-func (l *lane) settled(due time.Time) {
+// settled hears that an outcome is kept. If the delivery waits again, it is in
+// the store, and due at a time.
+func (l *lane) settled(o *store.Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if due.After(time.Now()) {
-		l.alarm(due)
+	if l.landed[o.Key] == o.Epoch {
+		delete(l.landed, o.Key)
+	}
+	switch {
+	case o.State != hook.Waiting:
+		return
+	case o.Due.After(time.Now()):
+		l.alarm(o.Due)
 		return
 	}
 	l.backlog = true
@@ -245,7 +266,7 @@ func (l *lane) worker() {
 			return
 		}
 		outcome := l.attempt(c)
-		l.landed(c)
+		l.land(c)
 		l.engine.settler.settle(outcome)
 	}
 }
@@ -276,11 +297,20 @@ func (l *lane) current() (h *hook.EventHook, ok bool) {
 	return l.hook, !l.closed && l.deliverable(time.Now())
 }
 
-// landed forgets a delivery whose attempt is over.
-func (l *lane) landed(c *store.Claim) {
+// moved reports whether the hook leads elsewhere than it did as h.
+func (l *lane) moved(h *hook.EventHook) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return h.Channel.URI != l.hook.Channel.URI || !slices.Equal(h.Channel.Headers, l.hook.Channel.Headers)
+}
+
+// land forgets a delivery whose attempt is over, but for its lease: that must
+// last until the outcome is kept, or the delivery would be repeated.
+func (l *lane) land(c *store.Claim) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.flying, c.Key)
+	l.landed[c.Key] = c.Epoch
 	l.engine.bytes.Add(-int64(len(c.Event.JSON)))
 }
 
@@ -292,6 +322,7 @@ func (l *lane) setHold(hold hook.Hold) {
 	changed.Hold = hold
 	l.hook = &changed
 	l.backlog = true
+	l.announce()
 	l.dispatch()
 }
 
@@ -299,10 +330,13 @@ func (l *lane) setHold(hold hook.Hold) {
 // has lost.
 func (l *lane) renew(now time.Time) {
 	l.mu.Lock()
-	held := make([]store.Claim, 0, len(l.queue)+len(l.flying))
+	held := make([]store.Claim, 0, len(l.queue)+len(l.flying)+len(l.landed))
 	held = append(held, l.queue...)
 	for _, c := range l.flying {
 		held = append(held, *c)
+	}
+	for key, epoch := range l.landed {
+		held = append(held, store.Claim{Key: key, Epoch: epoch})
 	}
 	lease := l.lease()
 	l.mu.Unlock()

@@ -17,6 +17,7 @@ type settler struct {
 	store    Store
 	log      *slog.Logger
 	kept     func(store.Outcome) // hears of every outcome that is kept, or lost
+	giveUp   <-chan struct{}     // closed when a failing store is waited for no longer
 	outcomes chan store.Outcome
 	finished sync.WaitGroup
 	stopping chan struct{}
@@ -31,8 +32,8 @@ const (
 	maxRetryWait = 2 * time.Second
 )
 
-func newSettler(s Store, log *slog.Logger, kept func(store.Outcome)) *settler {
-	return &settler{store: s, log: log, kept: kept, outcomes: make(chan store.Outcome, settleQueue), stopping: make(chan struct{})}
+func newSettler(s Store, log *slog.Logger, kept func(store.Outcome), giveUp <-chan struct{}) *settler {
+	return &settler{store: s, log: log, kept: kept, giveUp: giveUp, outcomes: make(chan store.Outcome, settleQueue), stopping: make(chan struct{})}
 }
 
 func (s *settler) start() { s.finished.Go(s.run) }
@@ -103,8 +104,9 @@ func (s *settler) gather(batch []store.Outcome, timer *time.Timer) []store.Outco
 	return batch
 }
 
-// keep settles a batch, again and again while the store fails. Stopping ends
-// that too: what is not kept is delivered again after the next start.
+// keep settles a batch, again and again while the store fails. That ends with
+// the time there is to stop: what is not kept is delivered again after the next
+// start.
 func (s *settler) keep(batch []store.Outcome) {
 	wait := 50 * time.Millisecond
 	for {
@@ -129,7 +131,7 @@ func (s *settler) keep(batch []store.Outcome) {
 		}
 		select {
 		case <-time.After(wait):
-		case <-s.stopping:
+		case <-s.giveUp:
 			if _, err := s.store.Settle(context.Background(), batch); err != nil {
 				s.log.Error("outcomes were not stored; these deliveries will be repeated", "outcomes", len(batch), "error", err)
 			}
