@@ -51,6 +51,7 @@ type App struct {
 	publicListen, adminListen net.Listener
 	undo                      teardown
 	failed                    chan error
+	stale                     chan struct{} // holds one when a reload has failed
 
 	// Made are the credential files that this start has made.
 	Made []string
@@ -64,7 +65,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if err := opts.fill(); err != nil {
 		return nil, &SettingError{err}
 	}
-	a := &App{options: opts, log: opts.Log, failed: make(chan error, 2)}
+	a := &App{options: opts, log: opts.Log, failed: make(chan error, 2), stale: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			a.undo.run(context.Background(), a.log)
@@ -267,8 +268,40 @@ func (a *App) learnHost(ctx context.Context, source, host string) {
 	}
 }
 
-// reload makes every part see the sources and hooks that the store has now.
+// reload makes every part see the sources and hooks that the store has now. If
+// it fails, it is tried again until it does not: the change is kept, and must
+// take effect without another one.
 func (a *App) reload(ctx context.Context) error {
+	err := a.reloadOnce(ctx)
+	if err != nil {
+		select {
+		case a.stale <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
+
+// reloadAgain tries again, once a second, what reload could not do.
+func (a *App) reloadAgain(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.stale:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+		if err := a.reload(ctx); err != nil {
+			a.log.Error("sources and hooks cannot be read; trying again", "error", err)
+		}
+	}
+}
+
+func (a *App) reloadOnce(ctx context.Context) error {
 	sources, err := a.store.Sources(ctx)
 	if err != nil {
 		return err

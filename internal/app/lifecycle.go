@@ -19,6 +19,7 @@ func (a *App) Start(ctx context.Context) error {
 	a.background("upkeep", a.upkeep.Run)
 	a.background("intake", a.intake.Run)
 	a.background("counters", a.receiver.Run)
+	a.background("reload", a.reloadAgain)
 	a.serve("admin", a.private, a.adminListen)
 	a.serve("public", a.public, a.publicListen)
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"golang.org/x/time/rate"
 )
 
 // leaseMargin is how much longer than an attempt may take its lease must last.
@@ -52,37 +53,57 @@ func (l *lane) attempt(c *store.Claim) store.Outcome {
 	return decide(h, c, a, result, rand.Float64())
 }
 
-// admit waits for the hook's rate limit. It returns false when the lane or the
-// engine ends. A limit that is replaced is not waited for any more: it may have
-// put attempts off for hours.
+// admit waits for the hook's rate limit. It returns false when nothing can be
+// sent to the hook, or the engine ends. A limit that is replaced is not waited
+// for any more: it may have put attempts off for hours.
 func (l *lane) admit() bool {
 	for {
+		select {
+		case <-l.engine.stop:
+			return false
+		default:
+		}
 		l.mu.Lock()
-		limiter, limited, closed := l.limiter, l.limited, l.closed
+		limiter, limited, over := l.limiter, l.limited, l.closed || !l.deliverable(time.Now())
 		l.mu.Unlock()
-		if closed {
+		if over {
 			return false
 		}
 		if limiter == nil {
 			return true
 		}
-		reservation := limiter.Reserve()
-		wait := reservation.Delay()
-		if wait == 0 {
-			return true
-		}
-		timer := time.NewTimer(wait)
+		// One at a time: of several reservations only the last can be given back.
 		select {
-		case <-timer.C:
-			return true
+		case l.turn <- struct{}{}:
+			admitted := wait(limiter.Reserve(), limited, l.engine.stop)
+			<-l.turn
+			if admitted {
+				return true
+			}
 		case <-limited:
-			timer.Stop()
 		case <-l.engine.stop:
-			timer.Stop()
-			reservation.Cancel()
 			return false
 		}
 	}
+}
+
+// wait waits for a reservation's time, and gives it back if either channel is
+// closed before.
+func wait(r *rate.Reservation, limited, stop <-chan struct{}) bool {
+	delay := r.Delay()
+	if delay == 0 {
+		return true
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-limited:
+	case <-stop:
+	}
+	r.Cancel()
+	return false
 }
 
 // holds makes sure that the lease of a delivery lasts longer than an attempt.

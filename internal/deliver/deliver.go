@@ -117,9 +117,19 @@ func (e *Engine) Stop(ctx context.Context) {
 		e.breakOff()
 		<-finished
 	}
-	e.breakOff()
 	e.renewal.Wait()
-	e.settler.stop()
+	settled := make(chan struct{})
+	go func() {
+		e.settler.stop()
+		close(settled)
+	}()
+	select {
+	case <-settled:
+	case <-ctx.Done():
+		e.breakOff()
+		<-settled
+	}
+	e.breakOff()
 }
 
 // SetHooks tells the engine what hooks there are, opened. Hooks that are no

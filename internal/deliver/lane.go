@@ -23,7 +23,8 @@ type lane struct {
 	// settling holds what was attempted and whose outcome is not kept yet,
 	// without its event. Its lease goes on: whoever claimed it would repeat it.
 	settling map[hook.Key]store.Claim
-	limited  chan struct{} // closed when limiter is replaced, or the lane ends
+	turn     chan struct{} // held by who waits for limiter
+	limited  chan struct{} // closed when who waits for limiter is to look again
 	reserved int           // room promised to intake
 	running  int           // workers
 	backlog  bool          // the store may hold due deliveries that are not here
@@ -36,7 +37,7 @@ type lane struct {
 func newLane(e *Engine, h *hook.EventHook) *lane {
 	l := &lane{
 		engine: e, flying: make(map[hook.Key]*store.Claim), settling: make(map[hook.Key]store.Claim),
-		limited: make(chan struct{}),
+		turn: make(chan struct{}, 1), limited: make(chan struct{}),
 	}
 	l.timer = time.AfterFunc(math.MaxInt64, l.ring)
 	l.hook, l.limiter = h, newLimiter(h.Policy.RateLimit)
@@ -61,14 +62,22 @@ func (l *lane) lease() time.Duration {
 func (l *lane) set(h *hook.EventHook) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.hook.Policy.RateLimit != h.Policy.RateLimit {
+	replaced := l.hook.Policy.RateLimit != h.Policy.RateLimit
+	if replaced {
 		l.limiter = newLimiter(h.Policy.RateLimit)
-		close(l.limited)
-		l.limited = make(chan struct{})
 	}
 	l.hook = h
+	if replaced || !l.deliverable(time.Now()) {
+		l.rouse()
+	}
 	l.backlog = true
 	l.dispatch()
+}
+
+// rouse has those who wait for the rate limit look again. l.mu is held.
+func (l *lane) rouse() {
+	close(l.limited)
+	l.limited = make(chan struct{})
 }
 
 // close ends the lane. What it holds goes back to the store.
@@ -319,6 +328,9 @@ func (l *lane) setHold(hold hook.Hold) {
 	changed := *l.hook
 	changed.Hold = hold
 	l.hook = &changed
+	if !l.closed && !l.deliverable(time.Now()) {
+		l.rouse()
+	}
 	l.backlog = true
 	l.dispatch()
 }

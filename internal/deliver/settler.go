@@ -41,7 +41,7 @@ func newSettler(s Store, log *slog.Logger, kept func(store.Outcome), giveUp <-ch
 
 func (s *settler) start() { s.finished.Go(s.run) }
 
-// stop returns when everything that was handed over is kept, or cannot be.
+// stop returns when everything that was handed over is kept, or given up.
 func (s *settler) stop() {
 	close(s.stopping)
 	s.finished.Wait()
@@ -107,9 +107,8 @@ func (s *settler) gather(batch []store.Outcome, timer *time.Timer) []store.Outco
 	return batch
 }
 
-// keep settles a batch, again and again while the store fails. Stopping ends
-// that too: what is not kept is delivered again after the next start. So does
-// giving up, as those who settle may wait for room, and stopping for them.
+// keep settles a batch, again and again while the store fails, until it is
+// given up: what is not kept is delivered again after the next start.
 func (s *settler) keep(batch []store.Outcome) {
 	wait := 50 * time.Millisecond
 	for {
@@ -134,9 +133,6 @@ func (s *settler) keep(batch []store.Outcome) {
 		}
 		select {
 		case <-time.After(wait):
-		case <-s.stopping:
-			s.keepOrDrop(batch)
-			return
 		case <-s.giveUp:
 			s.keepOrDrop(batch)
 			return
