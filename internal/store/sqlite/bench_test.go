@@ -17,8 +17,7 @@ import (
 // and a burst.
 var groupSizes = []int{1, 16, 64, 256}
 
-// A million events make the dedupe keys' tree as deep as it gets in a busy
-// week; these benchmarks start from a store with this many.
+// benchSeen is how many events are in the store when a benchmark begins.
 const benchSeen = 20_000
 
 // logEvent is a hook-shaped LogEvent of about 1.3 KB, as varied as those of an
@@ -107,7 +106,7 @@ func (s *bench) size() int64 {
 	return n
 }
 
-// measure runs do outside of which the clocks stand still.
+// measure runs do; outside of it the clocks stand still.
 func (s *bench) measure(events int, do func()) {
 	before, cpu := s.size(), cpuTime()
 	s.b.StartTimer()
@@ -126,8 +125,8 @@ func (s *bench) report() {
 	s.b.ReportMetric(0, "ns/op")
 }
 
-// run measures what do does with freshly committed events.
-func run1(b *testing.B, fanOut int, each func(s *bench, size int)) {
+// bySize runs a benchmark for every size of group.
+func bySize(b *testing.B, fanOut int, each func(s *bench, size int)) {
 	for _, size := range groupSizes {
 		b.Run(fmt.Sprintf("events=%d/hooks=%d", size, fanOut), func(b *testing.B) {
 			s := newBench(b, fanOut)
@@ -143,7 +142,7 @@ func run1(b *testing.B, fanOut int, each func(s *bench, size int)) {
 
 func BenchmarkCommit(b *testing.B) {
 	for _, fanOut := range []int{1, 10} {
-		run1(b, fanOut, func(s *bench, size int) {
+		bySize(b, fanOut, func(s *bench, size int) {
 			g := s.group(size)
 			s.measure(size, func() { s.commit(g) })
 		})
@@ -154,7 +153,7 @@ func BenchmarkCommit(b *testing.B) {
 // the first attempt: µs/event counts each event once, whatever the fan-out.
 func BenchmarkSettle(b *testing.B) {
 	for _, fanOut := range []int{1, 10} {
-		run1(b, fanOut, func(s *bench, size int) {
+		bySize(b, fanOut, func(s *bench, size int) {
 			g := s.group(size)
 			g.LeaseFor, g.Lease = time.Minute, func(int64, *store.Event) bool { return true }
 			s.settle(size, s.commit(g), hook.Delivered)
@@ -164,7 +163,7 @@ func BenchmarkSettle(b *testing.B) {
 
 // BenchmarkSettleFailed is the same when every attempt fails and is retried.
 func BenchmarkSettleFailed(b *testing.B) {
-	run1(b, 1, func(s *bench, size int) {
+	bySize(b, 1, func(s *bench, size int) {
 		g := s.group(size)
 		g.LeaseFor, g.Lease = time.Minute, func(int64, *store.Event) bool { return true }
 		s.settle(size, s.commit(g), hook.Waiting)
@@ -193,7 +192,7 @@ func (s *bench) settle(events int, claims []store.Claim, state hook.State) {
 
 // BenchmarkClaim claims groups from a queue that is longer than one claim.
 func BenchmarkClaim(b *testing.B) {
-	run1(b, 1, func(s *bench, size int) {
+	bySize(b, 1, func(s *bench, size int) {
 		s.commit(s.group(size))
 		var claims []store.Claim
 		s.measure(size, func() {
