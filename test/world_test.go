@@ -303,6 +303,7 @@ type arrival struct {
 	at      time.Duration // since the story's first request was possible
 	id      string        // webhook-id
 	uuid    string        // of the first event
+	method  string
 	header  http.Header
 	body    []byte
 	eventID string
@@ -332,7 +333,7 @@ func (d *destination) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Data    struct{ Events []struct{ UUID string } }
 	}
 	_ = json.Unmarshal(body, &envelope)
-	a := arrival{at: time.Since(epoch), id: r.Header.Get("webhook-id"), header: r.Header, body: body, eventID: envelope.EventID}
+	a := arrival{at: time.Since(epoch), id: r.Header.Get("webhook-id"), method: r.Method, header: r.Header, body: body, eventID: envelope.EventID}
 	if len(envelope.Data.Events) > 0 {
 		a.uuid = envelope.Data.Events[0].UUID
 	}

@@ -13,6 +13,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -144,15 +146,9 @@ func judge(status int) hook.Reason {
 // classify finds the reason of an attempt that got no answer.
 func classify(ctx context.Context, err error) hook.Reason {
 	var (
-		refused     *reach.RefusedError
-		dns         *net.DNSError
-		timeout     net.Error
-		record      tls.RecordHeaderError
-		alert       tls.AlertError
-		certificate *tls.CertificateVerificationError
-		authority   x509.UnknownAuthorityError
-		hostname    x509.HostnameError
-		invalid     x509.CertificateInvalidError
+		refused *reach.RefusedError
+		dns     *net.DNSError
+		timeout net.Error
 	)
 	switch {
 	case errors.As(err, &refused):
@@ -161,24 +157,44 @@ func classify(ctx context.Context, err error) hook.Reason {
 		return hook.ReasonTimeout
 	case errors.As(err, &dns):
 		return hook.ReasonDNS
-	case errors.As(err, &record), errors.As(err, &alert), errors.As(err, &certificate),
-		errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid):
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return hook.ReasonBadResponse
+	case isTLS(err):
 		return hook.ReasonTLS
-	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, new(*net.OpError)):
+		return hook.ReasonConnection
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "HTTP/1.x transport connection broken"):
+		// What came is no answer that net/http can read. It has no types for that.
 		return hook.ReasonBadResponse
 	default:
 		return hook.ReasonConnection
 	}
 }
 
+// isTLS reports whether a handshake or a certificate failed, here or there.
+// crypto/tls has no types for most of what it finds, nor for what a peer's
+// alert says.
+func isTLS(err error) bool {
+	var (
+		record      tls.RecordHeaderError
+		certificate *tls.CertificateVerificationError
+		authority   x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+		invalid     x509.CertificateInvalidError
+	)
+	return errors.As(err, &record) || errors.As(err, &certificate) ||
+		errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) ||
+		strings.Contains(err.Error(), "tls: ")
+}
+
 // retryAfter reads a Retry-After field (RFC 9110 §10.2.3): seconds or a date.
-// It returns 0 when there is none.
+// It returns 0 when there is none; what no Duration can hold, it cuts off.
 func retryAfter(field string, now time.Time) time.Duration {
 	if field == "" {
 		return 0
 	}
-	if seconds, err := strconv.ParseUint(field, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
+	if seconds, err := strconv.ParseUint(field, 10, 63); err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, math.MaxInt64/uint64(time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(field); err == nil && at.After(now) {
 		return at.Sub(now)
