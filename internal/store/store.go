@@ -255,7 +255,7 @@ type Reader interface {
 type Stats struct {
 	Sources map[int64]hook.SourceCount // by number; 0 counts unknown sources
 	Hooks   map[int64]hook.HookCount   // by number, deleted hooks included
-	// OldestDue is, by hook, since when its oldest waiting delivery is owed.
+	// OldestOwed is, by hook, since when its oldest waiting delivery is owed.
 	OldestOwed map[int64]time.Time
 	Bytes      int64 // used on disk
 }
