@@ -167,11 +167,10 @@ func (r *Receiver) delivery(w http.ResponseWriter, req *http.Request) {
 	}
 	defer release()
 	batch, host, answer := s.batch(body, now)
+	r.learn(req.Context(), s, host) // before any of these events is handed on, whose envelope names it
 	if err := r.Accept(batch, func() { answer.send(w) }); err != nil {
 		r.unavailable(w, s, err)
-		return
 	}
-	r.learn(req.Context(), s, host)
 }
 
 // learn reports an org's host while none is known.
