@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // Start serves. It returns at once; Failed tells if a listener fails later.
@@ -41,10 +42,22 @@ func (a *App) serve(name string, server *http.Server, listener net.Listener) {
 		}
 	}()
 	a.undo.add(name+" listener", func(ctx context.Context) {
+		ctx, cancel := part(ctx)
+		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
 			_ = server.Close()
 		}
 	})
+}
+
+// part returns a context with a quarter of the time that ctx has left: what a
+// slow caller takes of the time to stop is missing to attempts under way.
+func part(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/4)
 }
 
 // Failed yields an error when a listener fails.
