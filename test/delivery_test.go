@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -14,8 +15,8 @@ type deliveryView struct {
 	ID, State, Reason, Event string
 	AttemptCount             int
 	Attempts                 []struct {
-		Status int
-		Reason string
+		Status           int
+		Reason, Duration string
 	}
 	ReplayOf string
 	Response *struct {
@@ -177,9 +178,9 @@ func TestAHangingHookSlowsNoOther(t *testing.T) {
 
 func TestGonePutsTheHookOnHold(t *testing.T) {
 	story(t, func(w *world) {
-		gone := true
+		var back atomic.Bool
 		d := w.destination("gone.example", "192.0.0.17", func(_ int, _ *http.Request, rw http.ResponseWriter) {
-			if gone {
+			if !back.Load() {
 				rw.WriteHeader(http.StatusGone)
 			}
 		})
@@ -194,7 +195,7 @@ func TestGonePutsTheHookOnHold(t *testing.T) {
 		if got := w.deliveries("state=waiting"); len(got) != 2 {
 			t.Fatalf("waiting: %+v", got)
 		}
-		gone = false
+		back.Store(true)
 		w.call("POST", "/api/v1/eventHooks/"+id+"/lifecycle/activate", "", 200)
 		w.wait(time.Minute)
 		if n := len(w.deliveries("state=delivered")); n != 2 {

@@ -98,7 +98,6 @@ type yard struct {
 	store *failing
 	post  *post
 	in    *intake.Intake
-	hooks []string
 }
 
 // inYard runs a test in fake time.

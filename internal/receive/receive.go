@@ -186,11 +186,10 @@ func (r *Receiver) delivery(w http.ResponseWriter, req *http.Request) {
 		answer.detail += "; it has a Content-Encoding, which Okta's never do: send it plain"
 		batch.Rejected[0].Detail = answer.detail
 	}
+	r.learn(req.Context(), s, host) // before any of these events is handed on, whose envelope names it
 	if err := r.Accept(batch, func() { answer.send(w) }); err != nil {
 		r.unavailable(w, s, err)
-		return
 	}
-	r.learn(req.Context(), s, host)
 }
 
 // learn reports an org's host while none is known.
