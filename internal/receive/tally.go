@@ -17,6 +17,7 @@ type tally struct {
 	keep       func(ctx context.Context, counts map[int64]hook.SourceCount) error
 	challenged func(ctx context.Context, source string, c hook.Challenge)
 	log        *slog.Logger
+	failing    bool // whether the last counts could not be kept; run's own
 
 	mu     sync.Mutex
 	counts map[int64]hook.SourceCount
@@ -101,6 +102,7 @@ func (t *tally) tell(now time.Time) {
 	}
 }
 
+// flush keeps the counts. What cannot be kept is tried again a second later.
 func (t *tally) flush() {
 	t.mu.Lock()
 	counts := t.counts
@@ -109,14 +111,21 @@ func (t *tally) flush() {
 	if len(counts) == 0 {
 		return
 	}
-	if err := t.keep(context.Background(), counts); err != nil {
-		t.log.Error("counters could not be stored", "error", err)
-		t.mu.Lock()
-		for source, add := range counts {
-			count := t.counts[source]
-			count.Add(add)
-			t.counts[source] = count
-		}
-		t.mu.Unlock()
+	err := t.keep(context.Background(), counts)
+	if err == nil {
+		t.failing = false
+		return
 	}
+	if !t.failing {
+		t.log.Error("counters could not be stored; trying again every second", "error", err)
+		t.failing = true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for source, add := range counts {
+		count := t.counts[source]
+		count.Add(add)
+		t.counts[source] = count
+	}
+	t.notify()
 }
