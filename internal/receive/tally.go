@@ -18,6 +18,7 @@ type tally struct {
 	challenged func(ctx context.Context, source string, c hook.Challenge)
 	refused    func(source int64, c hook.SourceCount) // hears of what was counted
 	log        *slog.Logger
+	failing    bool // whether the last counts could not be kept; run's own
 
 	mu     sync.Mutex
 	counts map[int64]hook.SourceCount
@@ -102,6 +103,7 @@ func (t *tally) tell(now time.Time) {
 	}
 }
 
+// flush keeps the counts. What cannot be kept is tried again a second later.
 func (t *tally) flush() {
 	t.mu.Lock()
 	counts := t.counts
@@ -110,19 +112,24 @@ func (t *tally) flush() {
 	if len(counts) == 0 {
 		return
 	}
-	if err := t.keep(context.Background(), counts); err != nil {
-		t.log.Error("counters could not be stored", "error", err)
-		t.mu.Lock()
-		for source, add := range counts {
-			count := t.counts[source]
-			count.Add(add)
-			t.counts[source] = count
+	err := t.keep(context.Background(), counts)
+	if err == nil {
+		t.failing = false
+		for source, c := range counts {
+			t.refused(source, c)
 		}
-		t.mu.Unlock()
-		t.notify()
 		return
 	}
-	for source, c := range counts {
-		t.refused(source, c)
+	if !t.failing {
+		t.log.Error("counters could not be stored; trying again every second", "error", err)
+		t.failing = true
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for source, add := range counts {
+		count := t.counts[source]
+		count.Add(add)
+		t.counts[source] = count
+	}
+	t.notify()
 }
