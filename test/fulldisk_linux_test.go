@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// fillDisk lets this process write no file any longer, as on a full disk, until
+// limitFiles lets this process write no file any longer, as on a full disk, until
 // it is called with false.
-func fillDisk(t *testing.T, full bool) {
+func limitFiles(t *testing.T, full bool) {
 	t.Helper()
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
@@ -31,13 +31,13 @@ func fillDisk(t *testing.T, full bool) {
 func TestAFullDisk(t *testing.T) {
 	signal.Ignore(syscall.SIGXFSZ) // a write over the limit is then an error
 	defer signal.Reset(syscall.SIGXFSZ)
-	defer fillDisk(t, false)
+	defer limitFiles(t, false)
 	story(t, func(w *world) {
 		d := w.busy("good.example", "192.0.0.11", time.Second)
 		id := w.createHook("good", "http://good.example/hook", `"*"`, `{"verification":"none","concurrency":5}`)
 		w.sendMany("before", 30)
 		w.wait(1500 * time.Millisecond) // 5 are delivered, 5 under way
-		fillDisk(t, true)
+		limitFiles(t, true)
 		for n := range 10 {
 			status, header, err := w.tryPost("acme", delivery(event(fmt.Sprint("meanwhile-", n), start), event(fmt.Sprint("lost-", n), start)))
 			if err != nil || status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
@@ -56,7 +56,7 @@ func TestAFullDisk(t *testing.T) {
 			t.Errorf("logged %d times that sending has stopped", n)
 		}
 
-		fillDisk(t, false)
+		limitFiles(t, false)
 		w.wait(2 * time.Second)
 		for n := range 10 {
 			w.send(200, event(fmt.Sprint("meanwhile-", n), start))

@@ -66,6 +66,13 @@ func (l *lane) set(h *hook.EventHook) {
 	if replaced {
 		l.limiter = newLimiter(h.Policy.RateLimit)
 	}
+	if h.Revision == l.hook.Revision {
+		// Nobody but the lane has touched its hold, and h may have been read
+		// before it did.
+		same := *h
+		same.Hold = l.hook.Hold
+		h = &same
+	}
 	l.hook = h
 	if replaced || !l.deliverable(time.Now()) {
 		l.rouse()
