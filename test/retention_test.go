@@ -185,15 +185,15 @@ func TestTheSizeLimit(t *testing.T) {
 				t.Errorf("the store has %d bytes", n)
 			}
 		}
-		fill("owed", 0, 5) // 250 KiB each
+		fill("owed", 0, 2) // 250 KiB each
 		fill("settled", 0, 45)
-		if h := w.hook(held); h.Waiting != 5 || h.Dead != 0 {
+		if h := w.hook(held); h.Waiting != 2 || h.Dead != 0 {
 			t.Errorf("owed: %+v", h)
 		}
 		if w.has("settled-0") || !w.has("settled-44") || !w.has("owed-0") {
 			t.Errorf("settled-0 %v, settled-44 %v, owed-0 %v", w.has("settled-0"), w.has("settled-44"), w.has("owed-0"))
 		}
-		fill("owed", 5, 45)
+		fill("owed", 2, 45)
 		h := w.hook(held)
 		if h.Dead < 3 || h.Dead > 12 || h.Matched != 45 {
 			t.Errorf("owed: %+v", h)
