@@ -7,6 +7,8 @@ package upkeep
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
@@ -162,6 +164,9 @@ func (u *Upkeep) warn(h *hook.EventHook, expires, now time.Time) {
 // shrink makes room when the store is larger than it may be: the oldest
 // settled events go first, then the oldest owed.
 func (u *Upkeep) shrink(ctx context.Context, now time.Time) error {
+	// Ever more at a time: what ends although there would be room without it
+	// is at most as much as had to end.
+	sacrificed := 1
 	return repeat(ctx, func() (bool, error) {
 		stats, err := u.Store.Stats(ctx)
 		if err != nil || stats.Bytes <= u.Size {
@@ -171,27 +176,32 @@ func (u *Upkeep) shrink(ctx context.Context, now time.Time) error {
 		if err != nil || removed > 0 {
 			return true, err
 		}
-		return u.sacrifice(ctx, stats, now)
+		n, err := u.sacrifice(ctx, stats, now, sacrificed)
+		sacrificed = min(2*sacrificed, piece*hook.BlockSlots)
+		return n > 0, err
 	})
 }
 
-// sacrifice ends the oldest deliveries that are still owed, so that their
-// events can go.
-func (u *Upkeep) sacrifice(ctx context.Context, stats store.Stats, now time.Time) (more bool, err error) {
-	var number int64
-	var oldest time.Time
-	for n, at := range stats.OldestOwed {
-		if oldest.IsZero() || at.Before(oldest) {
-			number, oldest = n, at
+// sacrifice ends up to limit of the oldest deliveries that are still owed, so
+// that their events can go. What is being sent at this moment is left alone.
+func (u *Upkeep) sacrifice(ctx context.Context, stats store.Stats, now time.Time, limit int) (ended int, err error) {
+	hooks := slices.SortedFunc(maps.Keys(stats.OldestOwed), func(a, b int64) int {
+		return stats.OldestOwed[a].Compare(stats.OldestOwed[b])
+	})
+	for _, number := range hooks {
+		oldest := stats.OldestOwed[number]
+		for _, until := range []time.Time{oldest.Add(time.Second), oldest.Add(time.Hour), now.Add(time.Second)} {
+			ended, _, err = u.Store.Expire(ctx, number, until, now, hook.ReasonStoreFull, limit)
+			if err != nil {
+				return 0, err
+			}
+			if ended > 0 {
+				u.Log.Warn("deliveries ended to make room: the store is at its size limit",
+					"hook", number, "deliveries", ended, "reason", hook.ReasonStoreFull)
+				return ended, nil
+			}
 		}
 	}
-	if number == 0 {
-		u.Log.Error("the store is over its size limit and nothing can be removed; raise --retention-size", "bytes", stats.Bytes, "limit", u.Size)
-		return false, nil
-	}
-	n, _, err := u.Store.Expire(ctx, number, oldest.Add(time.Second), now, hook.ReasonStoreFull, piece*hook.BlockSlots)
-	if n > 0 {
-		u.Log.Warn("deliveries ended to make room: the store is at its size limit", "hook", number, "deliveries", n, "reason", hook.ReasonStoreFull)
-	}
-	return n > 0, err
+	u.Log.Error("the store is over its size limit and nothing can be removed; raise --retention-size", "bytes", stats.Bytes, "limit", u.Size)
+	return 0, nil
 }
