@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// limitFiles lets this process write no file any longer, as on a full disk, until
+// noRoom lets this process write no file any longer, as on a full disk, until
 // it is called with false.
-func limitFiles(t *testing.T, full bool) {
+func noRoom(t *testing.T, full bool) {
 	t.Helper()
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
@@ -31,13 +31,13 @@ func limitFiles(t *testing.T, full bool) {
 func TestAFullDisk(t *testing.T) {
 	signal.Ignore(syscall.SIGXFSZ) // a write over the limit is then an error
 	defer signal.Reset(syscall.SIGXFSZ)
-	defer limitFiles(t, false)
+	defer noRoom(t, false)
 	story(t, func(w *world) {
 		d := w.busy("good.example", "192.0.0.11", time.Second)
 		id := w.createHook("good", "http://good.example/hook", `"*"`, `{"verification":"none","concurrency":5}`)
 		w.sendMany("before", 30)
 		w.wait(1500 * time.Millisecond) // 5 are delivered, 5 under way
-		limitFiles(t, true)
+		noRoom(t, true)
 		for n := range 10 {
 			status, header, err := w.tryPost("acme", delivery(event(fmt.Sprint("meanwhile-", n), start), event(fmt.Sprint("lost-", n), start)))
 			if err != nil || status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
@@ -56,7 +56,7 @@ func TestAFullDisk(t *testing.T) {
 			t.Errorf("logged %d times that sending has stopped", n)
 		}
 
-		limitFiles(t, false)
+		noRoom(t, false)
 		w.wait(2 * time.Second)
 		for n := range 10 {
 			w.send(200, event(fmt.Sprint("meanwhile-", n), start))
