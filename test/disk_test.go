@@ -272,13 +272,11 @@ func (d *fullDisk) whileFull() (refused []*posted) {
 	return refused
 }
 
-// untilCountersWait waits until the last refusal has failed to be counted, and
-// is to be counted later although nothing more is refused.
+// untilCountersWait waits until refusals have failed to be counted, and are to
+// be counted later.
 func (d *fullDisk) untilCountersWait() {
 	d.Helper()
-	failures := func() int { return strings.Count(d.log.String(), "counters could not be stored") }
-	before := failures()
-	until(d, "counters are tried again", func() bool { return failures() >= before+2 })
+	until(d, "counters wait", func() bool { return strings.Contains(d.log.String(), "counters could not be stored") })
 }
 
 // untilAccepted sends new events until one is acknowledged.
