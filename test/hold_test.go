@@ -95,6 +95,10 @@ func TestAHoldStopsTheClock(t *testing.T) {
 		answer := make(chan int, 100)
 		d := w.destination("some.example", "192.0.0.11", func(_ int, _ *http.Request, rw http.ResponseWriter) { rw.WriteHeader(<-answer) })
 		id := w.createHook("some", "http://some.example/hook", `"*"`, `{"verification":"none","retry":{"initial":"1m","max":"1m","for":"30m"}}`)
+		// Nor does an earlier time count for it.
+		w.call("POST", "/api/v1/eventHooks/"+id+"/lifecycle/deactivate", "", 200)
+		w.wait(time.Hour)
+		w.call("POST", "/api/v1/eventHooks/"+id+"/lifecycle/activate", "", 200)
 		answer <- 503
 		answer <- 410
 		w.send(200, event("one", start))

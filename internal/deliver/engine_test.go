@@ -404,3 +404,30 @@ func TestALateAnswerOfAnotherDestination(t *testing.T) {
 		})
 	}
 }
+
+// No attempt starts when less is left of the lease than it may take.
+func TestAnAttemptNeedsALease(t *testing.T) {
+	inYard(t, func(y *yard) {
+		number := y.addHook("who1", func(p *hook.Policy) { p.Timeout = hook.Duration(5 * time.Minute) })
+		y.post.answer = takes(time.Hour)
+		y.take("event", 1)
+		y.wait(time.Second)
+		l := y.lane(number)
+		l.mu.Lock()
+		var c store.Claim
+		for _, flying := range l.flying {
+			c = *flying
+		}
+		l.mu.Unlock()
+		if left := time.Until(c.Until); left < 5*time.Minute {
+			t.Errorf("an attempt of 5m began with %v left of its lease", left)
+		}
+		if !l.holds(&c, time.Minute) {
+			t.Error("a lease that is held was not lengthened")
+		}
+		c.Epoch, c.Until = c.Epoch+1, time.Now()
+		if l.holds(&c, time.Minute) {
+			t.Error("a lease that is not held was lengthened")
+		}
+	})
+}
