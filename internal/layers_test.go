@@ -25,8 +25,10 @@ var layers = map[string][]string{
 	"internal/secret":     {},
 	"internal/reach":      {"internal/secret"},
 	"internal/store":      {"internal/hook"},
+	"internal/store/pack": {"internal/hook"},
 	"internal/store/sqlite": {
 		"internal/hook", "internal/store",
+		"internal/store/pack", // the bytes that every store keeps
 	},
 	"internal/store/storetest": {
 		"internal/hook", "internal/store",

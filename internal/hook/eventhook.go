@@ -87,6 +87,9 @@ type Hold struct {
 	Total time.Duration
 	// Recheck is when one delivery is tried in spite of the hold; zero for never.
 	Recheck time.Time
+	// Changes counts how often the hold has changed: of two readings, the one
+	// with more is the newer.
+	Changes int64
 }
 
 // Clock is how long the hook could not be delivered to, up to now.

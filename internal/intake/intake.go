@@ -276,15 +276,11 @@ func (i *Intake) commit(calls []*call) {
 func (i *Intake) try(calls []*call) error {
 	table := i.table.Load()
 	group := &store.Group{Received: time.Now(), Revision: table.Revision, LeaseFor: i.dispatcher.Lease()}
-	type promise struct {
-		hook int64
-		size int
-	}
 	var promises []promise
 	var wake map[int64]bool
 	group.Lease = func(number int64, e *store.Event) bool {
 		if i.dispatcher.Reserve(number, len(e.JSON)) {
-			promises = append(promises, promise{number, len(e.JSON)})
+			promises = append(promises, promise{number, &e.Event})
 			return true
 		}
 		if wake == nil {
@@ -310,17 +306,34 @@ func (i *Intake) try(calls []*call) error {
 	}
 	claims, err := i.store.Commit(context.Background(), group)
 	if err != nil {
-		for _, p := range promises {
-			i.dispatcher.Release(p.hook, p.size)
-		}
+		i.takeBack(promises, nil)
 		return err
 	}
+	i.takeBack(promises, claims)
 	detach(claims, calls)
 	i.dispatcher.Take(claims)
 	for number := range wake {
 		i.dispatcher.Wake(number)
 	}
 	return nil
+}
+
+// promise is room that the dispatcher keeps for a delivery.
+type promise struct {
+	hook  int64
+	event *hook.Event
+}
+
+// takeBack gives back the room for what was promised and is not claimed.
+// claims are in the order of the promises.
+func (i *Intake) takeBack(promises []promise, claims []store.Claim) {
+	for _, p := range promises {
+		if len(claims) > 0 && claims[0].Hook == p.hook && claims[0].Event == p.event {
+			claims = claims[1:]
+			continue
+		}
+		i.dispatcher.Release(p.hook, len(p.event.JSON))
+	}
 }
 
 // detach gives the events that are delivered from memory a copy of their own.

@@ -1,6 +1,7 @@
 // Package store is the contract between Grapnel and the database that keeps its
 // events: what each operation promises, told by role, never how. sqlite keeps
-// the promises in one file; storetest holds every implementation to them.
+// the promises in one file for one process, postgres in a database for many;
+// storetest holds both to them.
 //
 // Every method is one transaction: all of it happens or none of it. A method
 // that returns an error has changed nothing, on disk or in memory, and may be
@@ -34,6 +35,7 @@ type Store interface {
 	Reader
 	Replays
 	Keeper
+	Cluster
 
 	// Identity is the store's random identity, made with the store.
 	Identity() Identity
@@ -135,10 +137,11 @@ type Group struct {
 	// Counts are added to the sources' counters, by source number. Commit
 	// itself counts Received, Duplicates and Rejected.
 	Counts map[int64]hook.SourceCount
-	// Lease, if not nil, is asked for every new delivery, in order, whether the
-	// caller takes it at once. What it takes is leased as Claim would lease it,
-	// and returned. It is called before the commit: when Commit then fails, the
-	// caller takes its promises back.
+	// Lease, if not nil, is asked for every delivery, in order, whether the
+	// caller takes it at once if it is new. What it takes is leased as Claim
+	// would lease it, and returned. It is called before the commit, maybe for
+	// events that turn out to be duplicates: the caller takes back what it has
+	// promised for deliveries that Commit does not return, or when it fails.
 	Lease    func(hook int64, e *Event) bool
 	LeaseFor time.Duration
 }
@@ -231,7 +234,9 @@ type DeliveryQuery struct {
 	Limit        int
 }
 
-// Reader answers questions. Every list may come back shorter than its limit
+// Reader answers questions. No listing of events shows a number while a smaller
+// one may still appear, so that whoever reads on from the greatest number seen
+// misses nothing, however many processes commit at once. Every list may come back shorter than its limit
 // although more follows, as the work of one call is bounded; more says so, and
 // next continues.
 type Reader interface {
@@ -282,7 +287,8 @@ type Replays interface {
 }
 
 // Keeper removes what is no longer to be kept. Each call does a bounded piece
-// of work, so that intake never waits long for it.
+// of work, so that intake never waits long for it. A store may remove what came
+// within one day only once all of it is to go.
 type Keeper interface {
 	// Prune removes events received before that are owed to nobody, with their
 	// deliveries, and rejected bodies as old; their dedupe keys stay. more: call again.
@@ -294,4 +300,45 @@ type Keeper interface {
 	// Forget removes the dedupe keys of events received before whose events
 	// are gone. more: call again.
 	Forget(ctx context.Context, before time.Time, limit int) (more bool, err error)
+}
+
+// Cluster tells the processes that share a store of each other. On a store for
+// one process there is never anybody else.
+type Cluster interface {
+	// Beat says that this process lives, and tells it who else does. It is to be
+	// called every BeatEvery.
+	Beat(ctx context.Context) (Members, error)
+	// Lead makes this process the one that has a duty, or keeps it so, for a
+	// length of time from now. held is false when another has it.
+	Lead(ctx context.Context, duty string, length time.Duration) (held bool, err error)
+	// Watch makes the store call hint when another process has changed
+	// something. Hints are only quicker than looking: any may be lost. hint must
+	// return at once and not call the store. Watch is called once at most.
+	Watch(hint func(Hint))
+	// Wake hints to the other processes that deliveries of these hooks are due.
+	Wake(hooks ...int64)
+}
+
+// BeatEvery is how often a process says that it lives.
+const BeatEvery = 2 * time.Second
+
+// Members are the processes that share a store, as one of them may see them.
+type Members struct {
+	Self int64
+	// All are those that may be at work, Self among them, in order.
+	All []int64
+	// Joined is false until all others must have noticed Self, which is not to
+	// use anything that they share before.
+	Joined bool
+	// Until is when the others may count Self as gone: after it, it is not to
+	// use anything that they share until it has beaten again.
+	Until time.Time
+	// Changes counts the changes of sources, hooks and holds.
+	Changes int64
+}
+
+// Hint says what another process has done.
+type Hint struct {
+	Changed bool    // sources, hooks or holds
+	Due     []int64 // hooks that may have due deliveries in the store
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -16,7 +17,7 @@ func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error)
 		if g.Revision != s.revision {
 			return nil, store.ErrRevision
 		}
-		w := groupWriter{conn: conn, group: g, block: block{id: s.nextBlock}}
+		w := groupWriter{conn: conn, group: g, block: pack.Block{ID: s.nextBlock}}
 		if err := w.events(); err != nil {
 			return nil, err
 		}
@@ -32,7 +33,7 @@ func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error)
 		}
 		return func() {
 			then()
-			s.nextBlock = w.block.id
+			s.nextBlock = w.block.ID
 			s.unflushed += w.stored / 4096
 			claims = s.grant(w.claims, g)
 		}, nil
@@ -55,7 +56,7 @@ func (s *Store) grant(claims []store.Claim, g *store.Group) []store.Claim {
 type groupWriter struct {
 	conn   *sqlite.Conn
 	group  *store.Group
-	block  block
+	block  pack.Block
 	owed   map[int64]uint64 // of the block being filled, by hook
 	claims []store.Claim
 	tally  tally
@@ -65,13 +66,13 @@ type groupWriter struct {
 func (w *groupWriter) events() error {
 	w.owed = make(map[int64]uint64)
 	for _, e := range w.group.Events {
-		if w.block.full(len(e.JSON)) {
+		if w.block.Full(len(e.JSON)) {
 			if err := w.closeBlock(); err != nil {
 				return err
 			}
 		}
-		next := hook.MakeSeq(w.block.id, len(w.block.events))
-		before, err := remember(w.conn, seenEntry{source: e.Source, seq: next, uuid: e.UUID})
+		next := hook.MakeSeq(w.block.ID, len(w.block.Events))
+		before, err := remember(w.conn, pack.Seen{Source: e.Source, Seq: next, UUID: e.UUID})
 		if err != nil {
 			return err
 		}
@@ -83,7 +84,7 @@ func (w *groupWriter) events() error {
 			continue
 		}
 		w.tally.source(e.Source, hook.SourceCount{Received: 1})
-		w.block.add(&e.Event)
+		w.block.Add(&e.Event)
 		w.owe(e)
 		if err := w.filterErrors(e); err != nil {
 			return err
@@ -123,29 +124,29 @@ func (w *groupWriter) filterErrors(e *store.Event) error {
 
 // closeBlock writes the block, if it holds anything, and begins the next.
 func (w *groupWriter) closeBlock() error {
-	if len(w.block.events) == 0 {
+	if len(w.block.Events) == 0 {
 		return nil
 	}
-	stored, err := w.block.insert(w.conn, w.group.Received, w.group.Revision)
+	stored, err := insertBlock(w.conn, &w.block, w.group.Received, w.group.Revision)
 	if err != nil {
 		return err
 	}
 	w.stored += stored
 	for number, matched := range w.owed {
-		row := owedRow{block: w.block.id, hook: number, created: w.group.Received, matched: matched, open: matched}
+		row := owedRow{block: w.block.ID, hook: number, created: w.group.Received, matched: matched, open: matched}
 		if err := row.insert(w.conn); err != nil {
 			return err
 		}
 		w.tally.hook(number, hook.HookCount{Matched: int64(row.count())})
 	}
 	clear(w.owed)
-	w.block = block{id: w.block.id + 1}
+	w.block = pack.Block{ID: w.block.ID + 1}
 	return nil
 }
 
 func (w *groupWriter) rejected() error {
 	for _, r := range w.group.Rejected {
-		raw := compressor.EncodeAll(r.Raw, nil)
+		raw := pack.Compress(r.Raw)
 		w.stored += len(raw)
 		stmt := w.conn.Prep("INSERT INTO rejected (source, received, reason, detail, size, raw) VALUES (?, ?, ?, ?, ?, ?)")
 		stmt.BindInt64(1, r.Source)

@@ -1,10 +1,10 @@
 package sqlite
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -28,11 +28,11 @@ func loadCounters(conn *sqlite.Conn) (counters, error) {
 		switch kind := stmt.ColumnInt64(0); kind {
 		case countSource:
 			var v hook.SourceCount
-			readCounts(value, sourceFields(&v))
+			pack.ReadCounts(value, pack.SourceFields(&v))
 			c.sources[number] = v
 		case countHook:
 			var v hook.HookCount
-			readCounts(value, hookFields(&v))
+			pack.ReadCounts(value, pack.HookFields(&v))
 			c.hooks[number] = v
 		default:
 			return fmt.Errorf("the store counts something unknown, of kind %d", kind)
@@ -40,25 +40,6 @@ func loadCounters(conn *sqlite.Conn) (counters, error) {
 		return nil
 	})
 	return c, err
-}
-
-// The order of the fields is their order on disk: new ones go to the end.
-func sourceFields(v *hook.SourceCount) []*int64 {
-	return []*int64{&v.Deliveries, &v.Received, &v.Duplicates, &v.Rejected, &v.Unauthorized, &v.TooLarge, &v.Unavailable}
-}
-
-func hookFields(v *hook.HookCount) []*int64 {
-	return []*int64{&v.Matched, &v.Delivered, &v.Dead, &v.Cancelled, &v.Attempts, &v.FilterErrors}
-}
-
-func readCounts(b []byte, fields []*int64) {
-	for _, f := range fields {
-		v, n := binary.Uvarint(b)
-		if n <= 0 {
-			return
-		}
-		*f, b = int64(v), b[n:]
-	}
 }
 
 // tally gathers what one transaction changes of the counters.
@@ -97,7 +78,7 @@ func (s *Store) save(conn *sqlite.Conn, t tally) (then func(), err error) {
 		total := s.counts.sources[number]
 		total.Add(add)
 		t.sources[number] = total
-		if err := writeCounts(conn, countSource, number, sourceFields(&total)); err != nil {
+		if err := writeCounts(conn, countSource, number, pack.SourceFields(&total)); err != nil {
 			return nil, err
 		}
 	}
@@ -105,7 +86,7 @@ func (s *Store) save(conn *sqlite.Conn, t tally) (then func(), err error) {
 	for number := range t.hooks {
 		sum.hook(number, s.counts.hooks[number])
 		total := sum.hooks[number]
-		if err := writeCounts(conn, countHook, number, hookFields(&total)); err != nil {
+		if err := writeCounts(conn, countHook, number, pack.HookFields(&total)); err != nil {
 			return nil, err
 		}
 	}
@@ -120,13 +101,9 @@ func (s *Store) save(conn *sqlite.Conn, t tally) (then func(), err error) {
 }
 
 func writeCounts(conn *sqlite.Conn, kind, number int64, fields []*int64) error {
-	b := make([]byte, 0, 64)
-	for _, f := range fields {
-		b = binary.AppendUvarint(b, uint64(*f))
-	}
 	stmt := conn.Prep("INSERT INTO counts (kind, number, value) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3")
 	stmt.BindInt64(1, kind)
 	stmt.BindInt64(2, number)
-	stmt.BindBytes(3, b)
+	stmt.BindBytes(3, pack.AppendCounts(make([]byte, 0, 64), fields))
 	return run(stmt)
 }

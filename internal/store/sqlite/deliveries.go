@@ -9,6 +9,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -129,7 +130,7 @@ func (v *viewer) ofRow(row *owedRow, q store.DeliveryQuery) ([]hook.Delivery, er
 	if err != nil {
 		return nil, err
 	}
-	delivered := row.delivered()
+	delivered := pack.Outcomes(row.outcomes, row.created)
 	var own map[hook.Seq]hook.Delivery
 	var list []hook.Delivery
 	for slot := hook.BlockSlots - 1; slot >= 0; slot-- {
@@ -148,7 +149,7 @@ func (v *viewer) ofRow(row *owedRow, q store.DeliveryQuery) ([]hook.Delivery, er
 			}
 			found, ok := own[d.Seq]
 			if !ok {
-				return nil, errCorrupt
+				return nil, pack.ErrCorrupt
 			}
 			d = found
 		}
@@ -235,8 +236,8 @@ func scanOwn(stmt *sqlite.Stmt, alone bool) (d hook.Delivery, err error) {
 		AttemptCount: stmt.ColumnInt(7),
 	}
 	if alone {
-		d.Attempts = parseAttempts(blob(stmt, 8))
-		d.Response, err = decodeResponse(blob(stmt, 9))
+		d.Attempts = pack.Attempts(blob(stmt, 8))
+		d.Response, err = pack.DecodeResponse(blob(stmt, 9))
 	}
 	return d, err
 }
@@ -289,7 +290,7 @@ func (v *viewer) listDead(q store.DeliveryQuery) (found []hook.Delivery, next *h
 			return nil, nil, err
 		}
 		if d.Seq.Slot() >= len(events) {
-			return nil, nil, errCorrupt
+			return nil, nil, pack.ErrCorrupt
 		}
 		if err := v.finish(&d, &events[d.Seq.Slot()]); err != nil {
 			return nil, nil, err
@@ -327,7 +328,7 @@ func (s *Store) Delivery(ctx context.Context, key hook.Key, now time.Time) (d ho
 			return err
 		}
 		if len(list) != 1 {
-			return errCorrupt
+			return pack.ErrCorrupt
 		}
 		d = list[0]
 		stmt := v.conn.Prep("SELECT " + ownColumns + " FROM deliveries WHERE seq = ? AND hook = ? AND replay = ?")

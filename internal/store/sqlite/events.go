@@ -9,6 +9,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -40,7 +41,7 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Ev
 				next, more = 0, false
 				break
 			}
-			events, _, err := summaryOf(stmt.ColumnInt64(0), received, blob(stmt, 2))
+			events, _, err := pack.Summary(stmt.ColumnInt64(0), received, blob(stmt, 2))
 			if err != nil {
 				return err
 			}
@@ -116,20 +117,20 @@ func eventAt(conn *sqlite.Conn, seq hook.Seq) (hook.Event, error) {
 // FindEvents returns the events with a uuid; see store.Reader.
 func (s *Store) FindEvents(ctx context.Context, uuid string) (found []hook.Event, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		raw, err := seenEntries(conn, seenKey(uuid))
+		raw, err := seenEntries(conn, pack.SeenKey(uuid))
 		if err != nil {
 			return err
 		}
-		for _, entry := range parseSeen(raw) {
-			if entry.uuid != uuid {
+		for _, entry := range pack.ParseSeen(raw) {
+			if entry.UUID != uuid {
 				continue
 			}
-			events, err := loadBlock(conn, entry.seq.Block(), false)
+			events, err := loadBlock(conn, entry.Seq.Block(), false)
 			if err != nil {
 				return err
 			}
-			if entry.seq.Slot() < len(events) {
-				found = append(found, events[entry.seq.Slot()])
+			if entry.Seq.Slot() < len(events) {
+				found = append(found, events[entry.Seq.Slot()])
 			}
 		}
 		return nil
@@ -181,7 +182,7 @@ func (s *Store) Rejected(ctx context.Context, id int64) (r store.Rejected, err e
 		stmt.BindInt64(1, id)
 		err := each(stmt, func() (err error) {
 			r = scanRejected(stmt)
-			r.Raw, err = decompressor.DecodeAll(blob(stmt, 6), nil)
+			r.Raw, err = pack.Decompress(blob(stmt, 6))
 			return err
 		})
 		if err == nil && r.ID == 0 {

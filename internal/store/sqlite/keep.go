@@ -10,6 +10,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -180,7 +181,7 @@ func (s *Store) isOwed(conn *sqlite.Conn, id int64) (owed bool, err error) {
 func noteKeys(conn *sqlite.Conn, b oldBlock, events []hook.Event) error {
 	keys := make([]byte, 0, 8*len(events))
 	for i := range events {
-		keys = binary.BigEndian.AppendUint64(keys, uint64(seenKey(events[i].UUID)))
+		keys = binary.BigEndian.AppendUint64(keys, uint64(pack.SeenKey(events[i].UUID)))
 	}
 	stmt := conn.Prep("INSERT INTO removed_keys (block, received, keys) VALUES (?, ?, ?)")
 	stmt.BindInt64(1, b.id)
@@ -250,9 +251,9 @@ func forgetKey(conn *sqlite.Conn, key, id int64) error {
 		return err
 	}
 	var kept []byte
-	for _, entry := range parseSeen(raw) {
-		if entry.seq.Block() != id {
-			kept = appendSeen(kept, entry)
+	for _, entry := range pack.ParseSeen(raw) {
+		if entry.Seq.Block() != id {
+			kept = pack.AppendSeen(kept, entry)
 		}
 	}
 	if len(kept) == 0 {

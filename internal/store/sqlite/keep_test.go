@@ -8,6 +8,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 )
 
 func open(t *testing.T) *Store {
@@ -69,7 +70,7 @@ func TestPruneReadsOnlyTheOldest(t *testing.T) {
 
 func (s *Store) mustSeen(t *testing.T, uuid string) []byte {
 	t.Helper()
-	raw, err := seenEntries(s.conn, seenKey(uuid))
+	raw, err := seenEntries(s.conn, pack.SeenKey(uuid))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -115,7 +116,7 @@ func (s *Store) dueFresh(number int64, now time.Time, limit int) ([]candidate, e
 			return found, cmp.Or(err, stmt.Reset())
 		}
 		row := scanOwed(stmt)
-		slots(row.open, func(slot int) bool {
+		pack.Slots(row.open, func(slot int) bool {
 			key := row.key(slot)
 			if !s.leased(key, now) {
 				found = append(found, candidate{Claim: store.Claim{Key: key, Created: row.created}, due: row.created})
@@ -178,7 +179,7 @@ func fillEvents(conn *sqlite.Conn, claims []store.Claim, maxBytes int) (fit int,
 			blocks[id] = events
 		}
 		if slot >= len(events) {
-			return 0, fmt.Errorf("block %d: %w", id, errCorrupt)
+			return 0, fmt.Errorf("block %d: %w", id, pack.ErrCorrupt)
 		}
 		e := events[slot]
 		if size += len(e.JSON); i > 0 && size > maxBytes {

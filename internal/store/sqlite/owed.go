@@ -1,24 +1,20 @@
 package sqlite
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
 
 // owedRow is what one block owes to one hook, once or as a replay.
-//
-// outcomes holds an entry for every slot that went through at its first
-// attempt: the slot, then the attempt's start in ms after created (zigzag), its
-// duration in µs, and its status.
 type owedRow struct {
 	block, hook, replay int64
 	created             time.Time
 	matched, open       uint64
-	outcomes            []byte
+	outcomes            []byte // see pack.AppendOutcome
 }
 
 func (r *owedRow) count() int { return bits.OnesCount64(r.matched) }
@@ -77,37 +73,5 @@ func loadOwed(conn *sqlite.Conn, block, number, replay int64) (r owedRow, found 
 // deliver settles a slot in place.
 func (r *owedRow) deliver(slot int, a hook.Attempt) {
 	r.open &^= 1 << slot
-	r.outcomes = append(r.outcomes, byte(slot))
-	r.outcomes = binary.AppendVarint(r.outcomes, a.At.Sub(r.created).Milliseconds())
-	r.outcomes = binary.AppendUvarint(r.outcomes, uint64(max(0, a.Duration.Microseconds())))
-	r.outcomes = binary.AppendUvarint(r.outcomes, uint64(a.Status))
-}
-
-// delivered returns the attempts that settled slots in place, by slot.
-func (r *owedRow) delivered() map[int]hook.Attempt {
-	attempts := make(map[int]hook.Attempt, r.count())
-	c := cutter{b: r.outcomes}
-	for len(c.b) > 0 && !c.bad {
-		slot := int(c.b[0])
-		c.b = c.b[1:]
-		a := hook.Attempt{
-			At:       r.created.Add(time.Duration(c.varint()) * time.Millisecond),
-			Duration: time.Duration(c.uvarint()) * time.Microsecond,
-			Status:   int(c.uvarint()),
-		}
-		if c.bad || slot >= hook.BlockSlots {
-			break // damaged; whoever looks for the slot will tell
-		}
-		attempts[slot] = a
-	}
-	return attempts
-}
-
-// slots calls f for every slot in mask, the lowest first, until it returns false.
-func slots(mask uint64, f func(slot int) bool) {
-	for ; mask != 0; mask &= mask - 1 {
-		if !f(bits.TrailingZeros64(mask)) {
-			return
-		}
-	}
+	r.outcomes = pack.AppendOutcome(r.outcomes, r.created, slot, a)
 }

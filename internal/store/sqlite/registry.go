@@ -112,7 +112,7 @@ func (s *Store) EventHooks(ctx context.Context) (hooks []hook.EventHook, revisio
 	return hooks, revision, err
 }
 
-const hookColumns = "number, revision, doc, hold_reason, hold_since, hold_total, hold_recheck"
+const hookColumns = "number, revision, doc, hold_reason, hold_since, hold_total, hold_recheck, hold_changes"
 
 func loadHooks(conn *sqlite.Conn) (hooks []hook.EventHook, err error) {
 	stmt := conn.Prep("SELECT " + hookColumns + " FROM hooks WHERE NOT deleted ORDER BY number")
@@ -132,6 +132,7 @@ func scanHook(stmt *sqlite.Stmt) (h hook.EventHook, err error) {
 		Since:   fromMicros(stmt.ColumnInt64(4)),
 		Total:   time.Duration(stmt.ColumnInt64(5)) * time.Microsecond,
 		Recheck: fromMicros(stmt.ColumnInt64(6)),
+		Changes: stmt.ColumnInt64(7),
 	}
 	return h, err
 }
@@ -217,6 +218,7 @@ func (s *Store) UpdateEventHook(_ context.Context, id string, now time.Time, cha
 // clockHold sets the clock of a hold that has become next: it runs while the
 // hook is blocked.
 func clockHold(before, next hook.Hold, blocked bool, now time.Time) hook.Hold {
+	next.Changes = before.Changes + 1
 	switch {
 	case blocked && before.Since.IsZero():
 		next.Since = now
@@ -262,12 +264,13 @@ func newRevision(conn *sqlite.Conn, number int64, at time.Time, doc []byte) (int
 }
 
 func saveHold(conn *sqlite.Conn, number int64, h hook.Hold) error {
-	stmt := conn.Prep("UPDATE hooks SET hold_reason = ?, hold_since = ?, hold_total = ?, hold_recheck = ? WHERE number = ?")
+	stmt := conn.Prep("UPDATE hooks SET hold_reason = ?, hold_since = ?, hold_total = ?, hold_recheck = ?, hold_changes = ? WHERE number = ?")
 	stmt.BindText(1, string(h.Reason))
 	stmt.BindInt64(2, micros(h.Since))
 	stmt.BindInt64(3, h.Total.Microseconds())
 	stmt.BindInt64(4, micros(h.Recheck))
-	stmt.BindInt64(5, number)
+	stmt.BindInt64(5, h.Changes)
+	stmt.BindInt64(6, number)
 	return run(stmt)
 }
 

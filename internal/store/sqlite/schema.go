@@ -130,6 +130,7 @@ CREATE TABLE replays (
 	origin_replay INTEGER NOT NULL
 );
 `,
+	`ALTER TABLE hooks ADD COLUMN hold_changes INTEGER NOT NULL DEFAULT 0;`,
 }
 
 // migrate brings the schema up to this program's version, one transaction a step.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -103,7 +104,7 @@ func (w *settler) row(key hook.Key) (*owedRow, error) {
 	}
 	row, found, err := loadOwed(w.conn, at.block, at.hook, at.replay)
 	if err == nil && !found {
-		err = errCorrupt
+		err = pack.ErrCorrupt
 	}
 	w.rows[at] = &row
 	return &row, err
@@ -112,7 +113,7 @@ func (w *settler) row(key hook.Key) (*owedRow, error) {
 // insertDelivery gives a delivery a row of its own, after its first attempt or
 // because it ends without one.
 func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) error {
-	response, err := encodeResponse(o.Response, o.State)
+	response, err := pack.EncodeResponse(o.Response, o.State)
 	if err != nil {
 		return err
 	}
@@ -121,7 +122,7 @@ func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) erro
 	var log []byte
 	attempts := 0
 	if o.Attempt != nil {
-		first, held, log, attempts = o.Attempt.At, o.HeldAtFirst, appendAttempt(nil, *o.Attempt), 1
+		first, held, log, attempts = o.Attempt.At, o.HeldAtFirst, pack.AppendAttempt(nil, *o.Attempt), 1
 	}
 	stmt := conn.Prep(`INSERT INTO deliveries
 		(seq, hook, replay, state, reason, created, due, first, held, attempts, log, response)
@@ -143,7 +144,7 @@ func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) erro
 
 // updateRow settles a delivery that has a row.
 func (w *settler) updateRow(o *store.Outcome, id int64) error {
-	response, err := encodeResponse(o.Response, o.State)
+	response, err := pack.EncodeResponse(o.Response, o.State)
 	if err != nil {
 		return err
 	}
@@ -160,7 +161,7 @@ func (w *settler) updateRow(o *store.Outcome, id int64) error {
 	}
 	attempts := 0
 	if o.Attempt != nil {
-		log, attempts = logAttempt(log, *o.Attempt), 1
+		log, attempts = pack.LogAttempt(log, *o.Attempt), 1
 		if first == 0 {
 			first, held = micros(o.Attempt.At), o.HeldAtFirst.Microseconds()
 		}
@@ -249,7 +250,7 @@ func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Ti
 	err = upTo(limit, stmt, func() int {
 		row := scanOwed(stmt)
 		found := len(dead)
-		slots(row.open, func(slot int) bool {
+		pack.Slots(row.open, func(slot int) bool {
 			if key := row.key(slot); !s.leased(key, now) {
 				row.open &^= 1 << slot
 				dead = append(dead, key)

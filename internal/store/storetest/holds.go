@@ -102,7 +102,8 @@ func clocksHolds(k *kit) {
 
 	k.fixture.Advance(time.Hour)
 	longer := k.hold(h, hook.ReasonGone, recheck.Add(time.Hour))
-	hold.Recheck = recheck.Add(time.Hour)
+	k.check(longer.Changes > hold.Changes, "a change of the hold is not counted: %d after %d", longer.Changes, hold.Changes)
+	hold.Recheck, hold.Changes = recheck.Add(time.Hour), longer.Changes
 	k.equal("the hold, lengthened", longer, hold)
 	k.restart()
 	k.equal("the hold after a restart", k.holdOf(h.Number), hold)

@@ -1,4 +1,4 @@
-package sqlite
+package pack
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ func TestKeysOfOneInstantCollide(t *testing.T) {
 		keys := make(map[int64]int)
 		most := 0
 		for i := range 1000 {
-			key := seenKey(fmt.Sprintf(version, i))
+			key := SeenKey(fmt.Sprintf(version, i))
 			keys[key]++
 			most = max(most, keys[key])
 		}
@@ -40,7 +40,7 @@ func TestKeysFollowTime(t *testing.T) {
 	} {
 		last := int64(-1)
 		for ms := uint64(0); ms < 1<<36; ms = ms*3 + 1 {
-			key := seenKey(uuid(ms))
+			key := SeenKey(uuid(ms))
 			if key <= last {
 				t.Errorf("%s: the key %d of %s is not above %d", name, key, uuid(ms), last)
 			}
@@ -48,7 +48,7 @@ func TestKeysFollowTime(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "x", "7c9e6679-7425-40de-944b-e07fc1f90ae7", "ffffffff-ffff-1fff-ffff-ffffffffffff", "ffffffff-ffff-7fff-ffff-ffffffffffff"} {
-		if key := seenKey(text); key < 0 {
+		if key := SeenKey(text); key < 0 {
 			t.Errorf("the key of %q is %d", text, key)
 		}
 	}

@@ -1,4 +1,4 @@
-package sqlite
+package pack
 
 import (
 	"encoding/binary"
@@ -9,9 +9,9 @@ import (
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 )
 
-// appendAttempt adds an attempt to a delivery's log: its start in µs since
+// AppendAttempt adds an attempt to a delivery's log: its start in µs since
 // 1970, its duration in µs, its status, and its reason.
-func appendAttempt(log []byte, a hook.Attempt) []byte {
+func AppendAttempt(log []byte, a hook.Attempt) []byte {
 	log = binary.AppendVarint(log, a.At.UnixMicro())
 	log = binary.AppendUvarint(log, uint64(max(0, a.Duration.Microseconds())))
 	log = binary.AppendUvarint(log, uint64(a.Status))
@@ -19,7 +19,8 @@ func appendAttempt(log []byte, a hook.Attempt) []byte {
 	return append(log, a.Reason...)
 }
 
-func parseAttempts(log []byte) []hook.Attempt {
+// Attempts reads a log of attempts, as far as it can be read.
+func Attempts(log []byte) []hook.Attempt {
 	var attempts []hook.Attempt
 	c := cutter{b: log}
 	for len(c.b) > 0 && !c.bad {
@@ -37,24 +38,24 @@ func parseAttempts(log []byte) []hook.Attempt {
 	return attempts
 }
 
-// logAttempt adds an attempt to a log and keeps it within bounds: the first
+// LogAttempt adds an attempt to a log and keeps it within bounds: the first
 // few and the last of the others stay.
-func logAttempt(log []byte, a hook.Attempt) []byte {
-	log = appendAttempt(log, a)
-	attempts := parseAttempts(log)
+func LogAttempt(log []byte, a hook.Attempt) []byte {
+	log = AppendAttempt(log, a)
+	attempts := Attempts(log)
 	if len(attempts) <= hook.MaxAttemptsKept {
 		return log
 	}
 	attempts = slices.Delete(attempts, hook.FirstAttemptsKept, hook.FirstAttemptsKept+len(attempts)-hook.MaxAttemptsKept)
 	log = log[:0]
 	for _, kept := range attempts {
-		log = appendAttempt(log, kept)
+		log = AppendAttempt(log, kept)
 	}
 	return log
 }
 
-// encodeResponse keeps as much of a response as its delivery's state allows.
-func encodeResponse(r *hook.Response, state hook.State) ([]byte, error) {
+// EncodeResponse keeps as much of a response as its delivery's state allows.
+func EncodeResponse(r *hook.Response, state hook.State) ([]byte, error) {
 	if r == nil || state == hook.Delivered {
 		return nil, nil
 	}
@@ -68,15 +69,16 @@ func encodeResponse(r *hook.Response, state hook.State) ([]byte, error) {
 	if err != nil || len(raw) < 512 {
 		return raw, err
 	}
-	return compressor.EncodeAll(raw, nil), nil
+	return Compress(raw), nil
 }
 
-func decodeResponse(b []byte) (*hook.Response, error) {
+// DecodeResponse reads what EncodeResponse wrote.
+func DecodeResponse(b []byte) (*hook.Response, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
 	if b[0] != '{' {
-		raw, err := decompressor.DecodeAll(b, nil)
+		raw, err := Decompress(b)
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,6 @@
-package sqlite
+package pack
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 	"testing"
@@ -15,10 +14,10 @@ import (
 // received is when the events of these tests came.
 var received = time.Date(2026, 3, 1, 12, 0, 0, 123_456_000, time.UTC)
 
-func aBlock(uuids ...string) block {
-	b := block{id: 7}
+func aBlock(uuids ...string) Block {
+	b := Block{ID: 7}
 	for i, uuid := range uuids {
-		b.add(&hook.Event{
+		b.Add(&hook.Event{
 			Source: int64(i % 2), UUID: uuid, Type: []string{"user.session.start", "", "x"}[i%3],
 			Published: received.Add(-time.Duration(i) * time.Second), Received: received, JSON: []byte(uuid),
 		})
@@ -30,13 +29,13 @@ func aBlock(uuids ...string) block {
 // block out by what they say.
 func FuzzSummary(f *testing.F) {
 	good := aBlock("a2e3d1f0-5dd2-11f0-9c1a-0242ac120002", "", "any text", "7c9e6679-7425-40de-944b-e07fc1f90ae7")
-	summary, _ := good.encode(received)
+	summary, _ := good.Encode(received)
 	f.Add(summary, []byte("some JSON"))
 	f.Add([]byte{blockFormat, 0}, []byte{})
 	f.Add([]byte{blockFormat, 1, 1, 'x', 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}, []byte("x"))
 	f.Add([]byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, summary, raw []byte) {
-		events, sizes, err := summaryOf(7, received, summary)
+		events, sizes, err := Summary(7, received, summary)
 		if err != nil {
 			return
 		}
@@ -52,13 +51,13 @@ func FuzzSummary(f *testing.F) {
 			return
 		}
 		// What can be shared out can be written again, and is the same then.
-		b := block{id: 7}
+		b := Block{ID: 7}
 		for i := range events {
 			e := events[i]
-			b.add(&e)
+			b.Add(&e)
 		}
-		again, _ := b.encode(received)
-		reread, resized, err := summaryOf(7, received, again)
+		again, _ := b.Encode(received)
+		reread, resized, err := Summary(7, received, again)
 		if err != nil || !slices.Equal(sizes, resized) || !shareOut(raw, reread, resized) {
 			t.Fatalf("written again it cannot be read: %v", err)
 		}
@@ -77,18 +76,18 @@ func FuzzBlock(f *testing.F) {
 		if source < 0 || published > 1<<60 || published < -1<<60 {
 			return // numbers of sources are not negative, nor times a thousand ages away
 		}
-		b := block{id: 1}
+		b := Block{ID: 1}
 		first := hook.Event{Source: source, UUID: uuid, Type: kind, Published: time.UnixMicro(published).UTC(), Received: received, JSON: raw}
 		second := first
 		second.UUID, second.JSON = kind, []byte(uuid)
-		b.add(&first)
-		b.add(&second)
-		summary, payload := b.encode(received)
-		events, sizes, err := summaryOf(1, received, summary)
+		b.Add(&first)
+		b.Add(&second)
+		summary, payload := b.Encode(received)
+		events, sizes, err := Summary(1, received, summary)
 		if err != nil {
 			t.Fatal(err)
 		}
-		all, err := decompressor.DecodeAll(payload, nil)
+		all, err := Decompress(payload)
 		if err != nil || !shareOut(all, events, sizes) {
 			t.Fatalf("the JSON cannot be read: %v", err)
 		}
@@ -105,11 +104,11 @@ func FuzzUUID(f *testing.F) {
 		f.Add(text, appendUUID(nil, text))
 	}
 	f.Fuzz(func(t *testing.T, text string, stored []byte) {
-		if b, ok := compactUUID(text); ok && expandUUID(b[:]) != text {
-			t.Errorf("%q becomes %q", text, expandUUID(b[:]))
+		if b, ok := CompactUUID(text); ok && ExpandUUID(b[:]) != text {
+			t.Errorf("%q becomes %q", text, ExpandUUID(b[:]))
 		}
-		if key := seenKey(text); key < 0 || key != seenKey(text) {
-			t.Errorf("the key of %q is %d and %d", text, key, seenKey(text))
+		if key := SeenKey(text); key < 0 || key != SeenKey(text) {
+			t.Errorf("the key of %q is %d and %d", text, key, SeenKey(text))
 		}
 		got, rest, ok := cutUUID(append(appendUUID(nil, text), "rest"...))
 		if !ok || got != text || string(rest) != "rest" {
@@ -125,18 +124,18 @@ func FuzzUUID(f *testing.F) {
 
 // FuzzSeen reads any bytes as dedupe entries.
 func FuzzSeen(f *testing.F) {
-	good := appendSeen(nil, seenEntry{source: 1, seq: 64, uuid: "a2e3d1f0-5dd2-11f0-9c1a-0242ac120002"})
+	good := AppendSeen(nil, Seen{Source: 1, Seq: 64, UUID: "a2e3d1f0-5dd2-11f0-9c1a-0242ac120002"})
 	f.Add(good)
-	f.Add(appendSeen(good, seenEntry{source: 2, seq: 1 << 40, uuid: ""}))
+	f.Add(AppendSeen(good, Seen{Source: 2, Seq: 1 << 40, UUID: ""}))
 	f.Add(good[:len(good)-1])
 	f.Add([]byte{0xff})
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		entries := parseSeen(stored)
+		entries := ParseSeen(stored)
 		var again []byte
 		for _, e := range entries {
-			again = appendSeen(again, e)
+			again = AppendSeen(again, e)
 		}
-		if reread := parseSeen(again); !slices.Equal(entries, reread) {
+		if reread := ParseSeen(again); !slices.Equal(entries, reread) {
 			t.Errorf("%v, written again: %v", entries, reread)
 		}
 	})
@@ -146,18 +145,18 @@ func FuzzSeen(f *testing.F) {
 func FuzzAttempts(f *testing.F) {
 	one := hook.Attempt{At: received, Duration: time.Second, Status: 503, Reason: hook.ReasonStatus}
 	f.Add([]byte{}, int64(1), int64(2), 200, "")
-	f.Add(appendAttempt(nil, one), int64(math.MaxInt64), int64(math.MaxInt64), 599, "timeout")
-	f.Add(appendAttempt(nil, one)[:5], int64(math.MinInt64), int64(-1), 0, "\xff")
+	f.Add(AppendAttempt(nil, one), int64(math.MaxInt64), int64(math.MaxInt64), 599, "timeout")
+	f.Add(AppendAttempt(nil, one)[:5], int64(math.MinInt64), int64(-1), 0, "\xff")
 	var long []byte
 	for range hook.MaxAttemptsKept + 5 {
-		long = appendAttempt(long, one)
+		long = AppendAttempt(long, one)
 	}
 	f.Add(long, int64(0), int64(0), 0, "x")
 	f.Fuzz(func(t *testing.T, stored []byte, at, duration int64, status int, reason string) {
 		if status < 0 {
 			return
 		}
-		before := parseAttempts(stored)
+		before := Attempts(stored)
 		added := hook.Attempt{
 			At:       time.UnixMicro(at).UTC(),
 			Duration: max(0, time.Duration(duration)).Truncate(time.Microsecond),
@@ -169,14 +168,14 @@ func FuzzAttempts(f *testing.F) {
 			if a.Duration < 0 || a.Duration%time.Microsecond != 0 || a.Status < 0 {
 				return
 			}
-			log = appendAttempt(log, a)
+			log = AppendAttempt(log, a)
 		}
 		want := append(before, added)
 		if len(want) > hook.MaxAttemptsKept {
 			last := want[len(want)-hook.MaxAttemptsKept+hook.FirstAttemptsKept:]
 			want = append(want[:hook.FirstAttemptsKept:hook.FirstAttemptsKept], last...)
 		}
-		if diff := cmp.Diff(want, parseAttempts(logAttempt(log, added))); diff != "" {
+		if diff := cmp.Diff(want, Attempts(LogAttempt(log, added))); diff != "" {
 			t.Fatalf("(-written +read):\n%s", diff)
 		}
 	})
@@ -186,21 +185,21 @@ func FuzzAttempts(f *testing.F) {
 func FuzzResponse(f *testing.F) {
 	f.Add([]byte{}, 0, "", []byte{})
 	f.Add([]byte(`{"status":500,"body":"eHg="}`), 500, "text/plain", []byte("sorry"))
-	long, err := encodeResponse(&hook.Response{Status: 500, Body: make([]byte, 4000)}, hook.Dead)
+	long, err := EncodeResponse(&hook.Response{Status: 500, Body: make([]byte, 4000)}, hook.Dead)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(long, 503, "", make([]byte, hook.MaxDeadBody+1))
 	f.Add(long[:len(long)-2], 503, "\xff", []byte{0xff, 0})
 	f.Fuzz(func(t *testing.T, stored []byte, status int, value string, body []byte) {
-		_, _ = decodeResponse(stored)
+		_, _ = DecodeResponse(stored)
 		want := &hook.Response{Status: status, Headers: []hook.Header{{Key: "X", Value: jsonText(value)}}, Body: body, Error: jsonText(value)}
 		for state, limit := range map[hook.State]int{hook.Waiting: hook.MaxWaitingBody, hook.Dead: hook.MaxDeadBody} {
-			b, err := encodeResponse(want, state)
+			b, err := EncodeResponse(want, state)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := decodeResponse(b)
+			got, err := DecodeResponse(b)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -216,17 +215,15 @@ func FuzzResponse(f *testing.F) {
 // jsonText is text as JSON can hold it.
 func jsonText(text string) string { return string([]rune(text)) }
 
-// FuzzOutcomes reads any bytes as the outcomes of an owed row, and settles one.
+// FuzzOutcomes reads any bytes as the outcomes of a block, and adds to some.
 func FuzzOutcomes(f *testing.F) {
-	row := owedRow{created: received, matched: math.MaxUint64, open: math.MaxUint64}
-	row.deliver(63, hook.Attempt{At: received.Add(time.Second), Duration: time.Millisecond, Status: 200})
-	row.deliver(0, hook.Attempt{At: received.Add(-time.Hour)})
-	f.Add(row.outcomes, uint8(5), int64(1500), int64(20), 204)
-	f.Add(row.outcomes[:3], uint8(63), int64(math.MinInt32), int64(-1), 0)
+	some := AppendOutcome(nil, received, 63, hook.Attempt{At: received.Add(time.Second), Duration: time.Millisecond, Status: 200})
+	some = AppendOutcome(some, received, 0, hook.Attempt{At: received.Add(-time.Hour)})
+	f.Add(some, uint8(5), int64(1500), int64(20), 204)
+	f.Add(some[:3], uint8(63), int64(math.MinInt32), int64(-1), 0)
 	f.Add([]byte{200, 0xff}, uint8(0), int64(0), int64(math.MaxInt64), 599)
 	f.Fuzz(func(t *testing.T, stored []byte, slot uint8, after, duration int64, status int) {
-		damaged := owedRow{created: received, outcomes: stored}
-		for at := range damaged.delivered() {
+		for at := range Outcomes(stored, received) {
 			if at < 0 || at >= hook.BlockSlots {
 				t.Errorf("slot %d was delivered", at)
 			}
@@ -234,19 +231,13 @@ func FuzzOutcomes(f *testing.F) {
 		if slot >= hook.BlockSlots || status < 0 || after > 1<<40 || after < -1<<40 {
 			return
 		}
-		row := owedRow{created: received, matched: math.MaxUint64, open: math.MaxUint64}
-		other := hook.Attempt{At: received, Status: 200}
-		row.deliver(int(slot+1)%hook.BlockSlots, other)
+		other, next := hook.Attempt{At: received, Status: 200}, int(slot+1)%hook.BlockSlots
 		want := hook.Attempt{
 			At:       received.Add(time.Duration(after) * time.Millisecond),
 			Duration: max(0, time.Duration(duration)).Truncate(time.Microsecond), Status: status,
 		}
-		row.deliver(int(slot), want)
-		if row.open&(1<<slot) != 0 || row.matched != math.MaxUint64 {
-			t.Errorf("slot %d is open: %x of %x", slot, row.open, row.matched)
-		}
-		got := row.delivered()
-		if diff := cmp.Diff(map[int]hook.Attempt{int(slot): want, int(slot+1) % hook.BlockSlots: other}, got); diff != "" {
+		written := AppendOutcome(AppendOutcome(nil, received, next, other), received, int(slot), want)
+		if diff := cmp.Diff(map[int]hook.Attempt{int(slot): want, next: other}, Outcomes(written, received)); diff != "" {
 			t.Fatalf("(-written +read):\n%s", diff)
 		}
 	})
@@ -259,16 +250,13 @@ func FuzzCounts(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff}, int64(7), int64(8))
 	f.Fuzz(func(t *testing.T, stored []byte, first, last int64) {
 		var ignored hook.SourceCount
-		readCounts(stored, sourceFields(&ignored))
+		ReadCounts(stored, SourceFields(&ignored))
 		if first < 0 || last < 0 {
 			return
 		}
 		want, got := hook.HookCount{Matched: first, FilterErrors: last}, hook.HookCount{}
-		var b []byte
-		for _, v := range hookFields(&want) {
-			b = binary.AppendUvarint(b, uint64(*v))
-		}
-		readCounts(append(b, stored...), hookFields(&got))
+		b := AppendCounts(nil, HookFields(&want))
+		ReadCounts(append(b, stored...), HookFields(&got))
 		if got != want {
 			t.Errorf("%+v is read as %+v", want, got)
 		}

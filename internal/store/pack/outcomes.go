@@ -1,0 +1,49 @@
+package pack
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"time"
+
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+)
+
+// AppendOutcome notes that a slot of a block went through at its first attempt:
+// the slot, then the attempt's start in ms after created (zigzag), its duration
+// in µs, and its status.
+func AppendOutcome(outcomes []byte, created time.Time, slot int, a hook.Attempt) []byte {
+	outcomes = append(outcomes, byte(slot))
+	outcomes = binary.AppendVarint(outcomes, a.At.Sub(created).Milliseconds())
+	outcomes = binary.AppendUvarint(outcomes, uint64(max(0, a.Duration.Microseconds())))
+	return binary.AppendUvarint(outcomes, uint64(a.Status))
+}
+
+// Outcomes reads the attempts that AppendOutcome noted, by slot, as far as they
+// can be read.
+func Outcomes(outcomes []byte, created time.Time) map[int]hook.Attempt {
+	attempts := make(map[int]hook.Attempt, min(hook.BlockSlots, len(outcomes)/6))
+	c := cutter{b: outcomes}
+	for len(c.b) > 0 && !c.bad {
+		slot := int(c.b[0])
+		c.b = c.b[1:]
+		a := hook.Attempt{
+			At:       created.Add(time.Duration(c.varint()) * time.Millisecond),
+			Duration: time.Duration(c.uvarint()) * time.Microsecond,
+			Status:   int(c.uvarint()),
+		}
+		if c.bad || slot >= hook.BlockSlots {
+			break // damaged; whoever looks for the slot will tell
+		}
+		attempts[slot] = a
+	}
+	return attempts
+}
+
+// Slots calls f for every slot in mask, the lowest first, until it returns false.
+func Slots(mask uint64, f func(slot int) bool) {
+	for ; mask != 0; mask &= mask - 1 {
+		if !f(bits.TrailingZeros64(mask)) {
+			return
+		}
+	}
+}
