@@ -21,7 +21,7 @@ import (
 // needs, if any, or this: the number of the dictionary, which is below a
 // frame's first byte, the CRC-32C of the JSON (big-endian), and an S2 block.
 const (
-	fromS2  = 8 << 10 // bytes of JSON from which on a block is made by S2
+	fromS2  = 4 << 10 // bytes of JSON from which on a block is made by S2
 	s2Head  = 1 + 4
 	zstdOne = 0x28 // the first byte of a frame's magic number
 
