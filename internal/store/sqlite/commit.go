@@ -36,6 +36,9 @@ func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error)
 		}
 		return func() {
 			then()
+			for chunk := s.nextBlock / chunkBlocks; chunk < w.block.ID/chunkBlocks; chunk++ {
+				s.digester.want(chunk)
+			}
 			s.nextBlock = w.block.ID
 			s.unflushed += w.stored / 4096
 			claims = s.grant(w.claims, g)
