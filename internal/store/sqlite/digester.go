@@ -129,8 +129,8 @@ func (d *digest) read(conn *sqlite.Conn, chunk int64) error {
 	stmt.BindInt64(2, chunk*chunkBlocks+chunkBlocks-1)
 	err := each(stmt, func() error {
 		id, received := stmt.ColumnInt64(0), fromMicros(stmt.ColumnInt64(1))
-		events, _, err := pack.Summary(id, received, blob(stmt, 2))
-		if err != nil {
+		events, _, damage := pack.Summary(id, received, blob(stmt, 2))
+		if damage != nil {
 			d.unsure |= bit(id) // whoever looks will be told
 			return nil
 		}
