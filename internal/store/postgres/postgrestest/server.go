@@ -185,11 +185,28 @@ func (s *Server) Kill(t testing.TB) {
 	}
 }
 
+// Pause stops a server and all its processes as they are, as an overloaded
+// machine may; Resume lets them go on. Nobody notices but by waiting.
+func (s *Server) Pause(t testing.TB) {
+	t.Helper()
+	if _, err := s.pause(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Resume lets a server go on that was paused.
+func (s *Server) Resume(t testing.TB) {
+	t.Helper()
+	if err := s.resume(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // remove ends a server without care for its data.
 func (s *Server) remove(t testing.TB) {
 	t.Helper()
 	if s.running() != nil {
-		if err := s.end(syscall.SIGQUIT); err != nil {
+		if err := errors.Join(s.resume(), s.end(syscall.SIGQUIT)); err != nil {
 			t.Error(err)
 		}
 	}
