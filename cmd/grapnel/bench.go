@@ -21,8 +21,10 @@ type benchCmd struct {
 	WarmUp      time.Duration `default:"2s" help:"How long the load before it lasts, which does not count."`
 	Events      int64         `placeholder:"N" help:"End a load after so many events if that comes first; 0 for no such limit."`
 	Rounds      int           `default:"3" help:"How often relay and gateway are measured in turn; medians are shown."`
-	Store       string        `placeholder:"URL" help:"The gateway's store, as serve takes it; what the benchmark puts there stays. Without it: SQLite in a new directory, removed afterwards."`
-	Dir         string        `default:"." type:"existingdir" help:"Where that directory is made: name one on the disk that the gateway will use."`
+	Stored      int           `placeholder:"N" help:"Measure also a gateway whose store holds so many events already, with their deliveries settled: throughput, start, pages of lists, disk."`
+	Waiting     int           `placeholder:"N" help:"The same with so many deliveries that wait for a destination that is down."`
+	Prune       bool          `help:"Measure also a gateway that removes as many events that are too old as come in. It does so once a minute: give --duration 3m."`
+	Dir         string        `default:"." type:"existingdir" help:"Where the gateway's store gets a new directory, which is removed afterwards: name one on the disk that the gateway will use."`
 	Expect      int           `placeholder:"N" help:"Events/s that the relay is known to reach on this machine when it is idle: a run in which it stays under 0.8 of that is marked as not to be quoted."`
 	Output      string        `enum:"table,json" default:"table" short:"o" help:"How to print: ${enum}."`
 
@@ -43,7 +45,7 @@ func (c *benchCmd) options() bench.Options {
 			return []string{"bench", "--relay-listen", address, "--relay-to", strings.Join(to, ",")}
 		},
 		Connections: c.Connections, FanOut: c.FanOut, Expect: c.Expect, Duration: c.Duration, WarmUp: c.WarmUp, Events: c.Events, Rounds: c.Rounds,
-		Store: c.Store, Dir: c.Dir,
+		Stored: c.Stored, Waiting: c.Waiting, Prune: c.Prune, Dir: c.Dir,
 		Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
 	}
 }

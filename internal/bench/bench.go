@@ -31,15 +31,20 @@ type Options struct {
 	Events int64
 	// Rounds is how often all of it is measured, 1 to 100.
 	Rounds int
-	// Store is the gateway's, as `serve --store` takes it; it must be free for
-	// use, and what the benchmark puts there stays. Empty: SQLite in a new
-	// directory in Dir, one for each phase, which is removed.
-	Store string
-	// Dir is where that directory is made.
+	// Stored and Waiting are how many events the store of a third side holds before
+	// it is measured, at most 100,000,000: with their deliveries settled, and
+	// waiting for a destination that is down. 0 and 0: there is no third side.
+	Stored, Waiting int
+	// Prune has the third side prune while it is measured. Not with Stored or Waiting.
+	Prune bool
+	// Dir is where each gateway's store gets a new directory, which is removed.
 	Dir string
 	// Progress is told, in a line without a newline, what has been measured.
 	Progress func(line string)
 }
+
+// maxStored bounds what a store is filled with.
+const maxStored = 100_000_000
 
 // Check returns what is wrong with o, in words for a command line.
 func (o *Options) Check() error {
@@ -62,6 +67,12 @@ func (o *Options) Check() error {
 	if o.Expect < 0 || o.Expect > 0 && !slices.Contains(o.FanOut, 1) {
 		return errors.New("what the relay is expected to reach is compared at a fan-out of 1: measure that, too")
 	}
+	if o.Stored < 0 || o.Waiting < 0 || max(o.Stored, o.Waiting) > maxStored {
+		return fmt.Errorf("%d events stored and %d waiting: each must be 0 to %d", o.Stored, o.Waiting, maxStored)
+	}
+	if o.Prune && o.Stored+o.Waiting > 0 {
+		return errors.New("pruning is measured on a store of its own: fill one in another run")
+	}
 	if o.Duration < 100*time.Millisecond || o.Duration > 5*time.Minute {
 		return fmt.Errorf("a duration of %v: must be 100ms to 5m", o.Duration)
 	}
@@ -79,42 +90,47 @@ func (o *Options) Check() error {
 
 // Report is the outcome of a benchmark.
 type Report struct {
-	CPUs     int      `json:"cpus"`
-	System   string   `json:"system"` // GOOS/GOARCH
-	Go       string   `json:"go"`
-	Store    string   `json:"store"`
-	Duration string   `json:"duration"`
-	Rounds   int      `json:"rounds"`
-	Results  []Result `json:"results"`
+	CPUs     int    `json:"cpus"`
+	System   string `json:"system"` // GOOS/GOARCH
+	Go       string `json:"go"`
+	Store    string `json:"store"`
+	Duration string `json:"duration"`
+	Rounds   int    `json:"rounds"`
+	// Third names the third side, "" if there is none.
+	Third   string   `json:"third,omitempty"`
+	Results []Result `json:"results"`
+	// Filled is nil if no store was filled beforehand.
+	Filled *Filled `json:"filled,omitempty"`
 	// Notes say what speaks against relying on the figures.
 	Notes []string `json:"notes,omitzero"`
 }
 
-// Run measures relay and gateway in turn. It returns early, with an error and
-// no process left behind, when ctx ends or a process under test fails.
-func Run(ctx context.Context, o Options) (*Report, error) {
+// Run measures all sides in turn. It returns early, with an error and no process
+// left behind, when ctx ends or a process under test fails.
+func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	report := &Report{
 		CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
-		Store: o.Store, Duration: o.Duration.String(), Rounds: o.Rounds,
-	}
-	if o.Store == "" {
-		report.Store = "sqlite in a new directory in " + o.Dir
-		if inMemory(o.Dir) {
-			report.Notes = append(report.Notes, o.Dir+" is in memory, where fsync costs nothing: "+
-				"the gateway's figures are too good; name a directory on a disk with --dir")
-		}
+		Store: "sqlite in a new directory in " + o.Dir, Duration: o.Duration.String(), Rounds: o.Rounds,
+		Third: o.thirdName(), Notes: o.notes(),
 	}
 	for _, fanOut := range o.FanOut {
 		for _, connections := range o.Connections {
 			report.Results = append(report.Results, Result{Load: Load{connections, fanOut}})
 		}
 	}
+	filled, err := o.fillStocks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if filled != nil {
+		defer func() { err = errors.Join(err, filled.remove()) }()
+	}
 	for round := range o.Rounds {
 		for i := range report.Results {
-			if err := o.round(ctx, round, &report.Results[i]); err != nil {
+			if err := o.round(ctx, round, &report.Results[i], filled); err != nil {
 				return nil, err
 			}
 		}
@@ -123,21 +139,48 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		report.Results[i].condense()
 		report.Notes = append(report.Notes, report.Results[i].doubts(o.Expect)...)
 	}
-	return report, nil
+	if filled != nil {
+		report.Filled, err = o.compare(ctx, filled)
+	}
+	return report, err
+}
+
+// notes says what speaks against relying on figures before there are any.
+func (o *Options) notes() (notes []string) {
+	if inMemory(o.Dir) {
+		notes = append(notes, o.Dir+" is in memory, where fsync costs nothing: "+
+			"the gateway's figures are too good; name a directory on a disk with --dir")
+	}
+	if o.Prune && o.Duration < 3*upkeepEvery {
+		notes = append(notes, fmt.Sprintf("the gateway prunes once a minute, which a load of %v shows little of: "+
+			"measure again with --duration 3m", o.Duration))
+	}
+	return notes
 }
 
 // round measures each side once.
-func (o *Options) round(ctx context.Context, number int, r *Result) (err error) {
+func (o *Options) round(ctx context.Context, number int, r *Result, filled *stocks) error {
 	var each Round
-	for _, side := range []struct {
-		name  string
-		start starter
-		into  *Figures
-	}{{r.yardstick(), o.startRelay, &each.Relay}, {gatewayName, o.startGateway, &each.Gateway}} {
-		if *side.into, err = o.phase(ctx, side.start, r.Load); err != nil {
+	measure := func(name string, start starter) (Figures, error) {
+		f, err := o.phase(ctx, start, r.Load)
+		if err == nil {
+			o.Progress(fmt.Sprintf("round %d of %d, %v, %s: %.0f events/s", number+1, o.Rounds, r.Load, name, r.rate(&f.Measures)))
+		}
+		return f, err
+	}
+	var err error
+	if each.Relay, err = measure(r.yardstick(), o.startRelay); err != nil {
+		return err
+	}
+	if each.Gateway, err = measure(gatewayName, o.startGateway); err != nil {
+		return err
+	}
+	if name, start := o.third(filled, &each); start != nil {
+		f, err := measure(name, start)
+		if err != nil {
 			return err
 		}
-		o.Progress(fmt.Sprintf("round %d of %d, %v, %s: %.0f events/s", number+1, o.Rounds, r.Load, side.name, r.rate(&side.into.Measures)))
+		each.Filled = &f
 	}
 	r.Each = append(r.Each, each)
 	return nil
@@ -147,8 +190,12 @@ func (o *Options) round(ctx context.Context, number int, r *Result) (err error) 
 func (r *Report) Err() error {
 	var lost, unexpected int64
 	for _, result := range r.Results {
-		lost += result.Gateway.Lost
-		unexpected += result.Gateway.Unexpected
+		for _, side := range []*Figures{&result.Gateway, result.Filled} {
+			if side != nil {
+				lost += side.Lost
+				unexpected += side.Unexpected
+			}
+		}
 	}
 	switch {
 	case lost > 0:

@@ -3,10 +3,16 @@
 // as a process of its own. A relay to no destination reads and answers; the
 // gateway then has an event hook that no event matches.
 //
-// It owns the load generator, the sink, the relay and the arithmetic; the
-// command line and signals belong to cmd/grapnel. It imports nothing of ours:
-// the gateway is started as the real binary and spoken to over HTTP, so what is
-// measured is what people run.
+// A third side may join them: the gateway on a store that holds millions of
+// events already, or that prunes as much as comes in. What such a store does
+// without a load is compared with a store that holds little: how long a start
+// takes, how long a page of a list, and what an event takes on disk.
+//
+// It owns the load generator, the sink, the relay, what stores are filled with,
+// and the arithmetic; the command line and signals belong to cmd/grapnel. The
+// gateway is started as the real binary and spoken to over HTTP, so what is
+// measured is what people run; only to fill a store, and to count what pruning
+// has left, is a store opened in this process, while no gateway runs.
 //
 // What the figures mean:
 //
@@ -31,6 +37,9 @@
 //   - lost: deliveries of events answered 200 that were not at the sink when the
 //     drain was given up.
 //   - repeated: arrivals of an event after its first, at one destination.
+//   - disk per event: by how much the store's files are larger after the gateway
+//     has ended than before it began, divided by acknowledged events.
+//   - a page: calls until so many items were read or the list ended.
 //
 // A warm-up of the same load, drained to the last event, goes before each load.
 // It is left out of rates, latencies and CPU, but not of the counts of events.

@@ -20,6 +20,8 @@ type Measures struct {
 	CPUPer1000            float64 `json:"cpuSecondsPer1000,omitzero"`
 	CPUPer1000Deliveries  float64 `json:"cpuSecondsPer1000Deliveries,omitzero"`
 	PeakMemory            float64 `json:"peakMemoryBytes,omitzero"`
+	// DiskPerEvent is by how many bytes the store grew for each event.
+	DiskPerEvent float64 `json:"diskBytesPerEvent,omitzero"`
 	// LoadCPUPer1000 is what load generator and sink took: that much of the
 	// machine was not there for the process under test.
 	LoadCPUPer1000 float64 `json:"loadCPUSecondsPer1000,omitzero"`
@@ -31,7 +33,7 @@ type Measures struct {
 func (m *Measures) all() []*float64 {
 	return []*float64{
 		&m.AcknowledgedPerSecond, &m.DeliveredPerSecond, &m.DeliveriesPerSecond, &m.AckP50, &m.AckP99,
-		&m.DeliveryP50, &m.DeliveryP99, &m.CPUPer1000, &m.CPUPer1000Deliveries, &m.PeakMemory,
+		&m.DeliveryP50, &m.DeliveryP99, &m.CPUPer1000, &m.CPUPer1000Deliveries, &m.PeakMemory, &m.DiskPerEvent,
 		&m.LoadCPUPer1000, &m.Others,
 	}
 }
@@ -143,17 +145,18 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// medians takes the median of each measure by itself.
-func medians(rounds []Measures) Measures {
-	var result Measures
-	for i, into := range result.all() {
+// measured is a set of measures.
+type measured interface{ all() []*float64 }
+
+// mediansOf sets each measure to the median of that measure in the rounds.
+func mediansOf[M measured](into M, rounds []M) {
+	for i, into := range into.all() {
 		values := make([]float64, len(rounds))
 		for j := range rounds {
 			values[j] = *rounds[j].all()[i]
 		}
 		*into = median(values)
 	}
-	return result
 }
 
 // over divides each measure by the other's; 0 where the other's is 0.

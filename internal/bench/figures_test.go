@@ -85,9 +85,9 @@ func TestRoundsAreCondensed(t *testing.T) {
 		return Figures{Measures: Measures{DeliveredPerSecond: rate, PeakMemory: memory}, Counts: Counts{Delivered: 10, Lost: lost}}
 	}
 	r := Result{Load: Load{64, 1}, Each: []Round{
-		{figures(100, 5, 0), figures(50, 7, 1)},
-		{figures(200, 4, 0), figures(60, 9, 0)},
-		{figures(110, 3, 0), figures(44, 8, 2)},
+		{Relay: figures(100, 5, 0), Gateway: figures(50, 7, 1)},
+		{Relay: figures(200, 4, 0), Gateway: figures(60, 9, 0)},
+		{Relay: figures(110, 3, 0), Gateway: figures(44, 8, 2)},
 	}}
 	r.condense()
 	if r.Relay.DeliveredPerSecond != 110 || r.Gateway.DeliveredPerSecond != 50 {

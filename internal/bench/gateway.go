@@ -4,21 +4,62 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 )
 
-// startGateway starts `grapnel serve` on a store of its own and sets it up
-// with one source and its event hooks, through the API as anyone would.
+// startGateway starts a gateway on a new store, which is removed afterwards.
 func (o *Options) startGateway(ctx context.Context, urls []string, orgHost string) (*subject, error) {
+	place, err := o.newSite()
+	if err != nil {
+		return nil, err
+	}
+	s, err := o.startOn(ctx, place, urls, orgHost)
+	if s == nil {
+		return nil, errors.Join(err, place.remove())
+	}
+	s.leave, s.close = stay, place.remove
+	return s, err
+}
+
+// startOn starts a gateway at a site and sets it up with one source and its
+// event hooks, through the API as anyone would. More arguments of serve may
+// follow.
+func (o *Options) startOn(ctx context.Context, place *site, urls []string, orgHost string, arguments ...string) (*subject, error) {
+	s := &subject{site: place, leave: stay, close: func() error { return nil }}
+	var err error
+	if s.before, err = place.size(); err != nil {
+		return nil, err
+	}
+	g, err := o.serve(ctx, place, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	s.process, s.api = g.process, g.api
+	if err := g.untilReady(ctx); err != nil {
+		return s, err
+	}
+	name, secret := "bench-"+orgHost[:8], rand.Text()
+	s.target = g.target(name, secret)
+	hooks, err := g.api.setUp(ctx, name, secret, urls)
+	s.leave = func(ctx context.Context) error { return g.api.takeDown(ctx, name, hooks) }
+	return s, err
+}
+
+// gateway is a process of `grapnel serve`.
+type gateway struct {
+	*process
+	listen string
+	api    adminAPI
+}
+
+// serve starts a gateway at a site; it is not ready yet.
+func (o *Options) serve(ctx context.Context, place *site, arguments ...string) (*gateway, error) {
 	listen, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -27,40 +68,30 @@ func (o *Options) startGateway(ctx context.Context, urls []string, orgHost strin
 	if err != nil {
 		return nil, err
 	}
-	token := rand.Text()
-	env := []string{"GRAPNEL_ADMIN_TOKEN=" + token}
-	store, tidy := o.Store, func() error { return nil }
-	if store == "" {
-		dir, err := os.MkdirTemp(o.Dir, "grapnel-bench-")
-		if err != nil {
-			return nil, fmt.Errorf("no directory for the store can be made; name another with --dir: %w", err)
-		}
-		store, tidy = "sqlite:"+filepath.Join(dir, "grapnel.db"), func() error { return os.RemoveAll(dir) }
-		key := make([]byte, 32)
-		rand.Read(key)
-		env = append(env, "GRAPNEL_SECRET_KEY="+base64.StdEncoding.EncodeToString(key))
-	} else if key, ok := os.LookupEnv("GRAPNEL_SECRET_KEY"); ok {
-		env = append(env, "GRAPNEL_SECRET_KEY="+key)
-	}
-	p, err := startProcess(ctx, gatewayName, o.Executable, []string{
-		"serve", "--listen", listen, "--admin-listen", admin, "--store", store,
-		"--allow-destination", "127.0.0.0/8", "--allow-http",
-	}, env)
+	all := append([]string{
+		"serve", "--listen", listen, "--admin-listen", admin, "--allow-destination", "127.0.0.0/8", "--allow-http",
+	}, place.arguments()...)
+	p, err := startProcess(ctx, gatewayName, o.Executable, append(all, arguments...))
 	if err != nil {
-		return nil, errors.Join(err, tidy())
+		return nil, err
 	}
-	s := &subject{process: p, close: tidy}
-	api := adminAPI{base: "http://" + admin, token: token}
-	if err := s.untilReady(ctx, func(ctx context.Context) error {
-		return api.call(ctx, http.MethodGet, "/readyz", nil)
-	}); err != nil {
-		return s, err
-	}
-	name := "bench-" + orgHost[:8]
-	secret := rand.Text()
-	s.target = target{address: listen, path: "/in/" + name, secret: secret}
-	return s, api.setUp(ctx, name, secret, urls)
+	return &gateway{process: p, listen: listen, api: adminAPI{base: "http://" + admin, token: place.token}}, nil
 }
+
+// untilReady waits until the gateway says that it is ready.
+func (g *gateway) untilReady(ctx context.Context) error {
+	return g.process.untilReady(ctx, func(ctx context.Context) error {
+		return g.api.call(ctx, http.MethodGet, "/readyz", nil, nil)
+	})
+}
+
+// target is where a source's events go.
+func (g *gateway) target(source, secret string) target {
+	return target{address: g.listen, path: "/in/" + source, secret: secret}
+}
+
+// callTimeout bounds one call of the API.
+const callTimeout = 30 * time.Second
 
 // adminAPI is the gateway's admin listener.
 type adminAPI struct {
@@ -73,14 +104,14 @@ type object = map[string]any
 const unmatched = "policy.lifecycle.update"
 
 // setUp makes a source, and for every URL an event hook that takes all its
-// events. Without a URL there is one hook, which takes none.
-func (a adminAPI) setUp(ctx context.Context, name, secret string, urls []string) error {
-	err := a.call(ctx, http.MethodPost, "/v1/sources", object{
+// events; it returns their ids. Without a URL there is one hook, which takes none.
+func (a adminAPI) setUp(ctx context.Context, name, secret string, urls []string) (hooks []string, err error) {
+	err = a.call(ctx, http.MethodPost, "/v1/sources", object{
 		"name": name,
 		"auth": object{"key": "Authorization", "value": secret},
-	})
+	}, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	items := make([]string, len(eventTypes))
 	for i, t := range eventTypes {
@@ -90,6 +121,7 @@ func (a adminAPI) setUp(ctx context.Context, name, secret string, urls []string)
 		urls, items = []string{"http://127.0.0.1/"}, []string{unmatched}
 	}
 	for i, url := range urls {
+		var made struct{ ID string }
 		err := a.call(ctx, http.MethodPost, "/api/v1/eventHooks", object{
 			"name":   name + "-" + strconv.Itoa(i),
 			"events": object{"type": "EVENT_TYPE", "items": items},
@@ -103,16 +135,32 @@ func (a adminAPI) setUp(ctx context.Context, name, secret string, urls []string)
 				"concurrency": (relayWorkers + len(urls) - 1) / len(urls),
 				"sources":     []string{name},
 			},
-		})
+		}, &made)
 		if err != nil {
+			return hooks, err
+		}
+		hooks = append(hooks, made.ID)
+	}
+	return hooks, nil
+}
+
+// takeDown removes what setUp has made, so that it costs later events nothing.
+func (a adminAPI) takeDown(ctx context.Context, source string, hooks []string) error {
+	for _, id := range hooks {
+		path := "/api/v1/eventHooks/" + id
+		if err := a.call(ctx, http.MethodPost, path+"/lifecycle/deactivate", nil, nil); err != nil {
+			return err
+		}
+		if err := a.call(ctx, http.MethodDelete, path, nil, nil); err != nil {
 			return err
 		}
 	}
-	return nil
+	return a.call(ctx, http.MethodDelete, "/v1/sources/"+source, nil, nil)
 }
 
-func (a adminAPI) call(ctx context.Context, method, path string, body any) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+// call makes one call, and reads the answer into answer if that is not nil.
+func (a adminAPI) call(ctx context.Context, method, path string, body, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var content io.Reader
 	if body != nil {
@@ -133,12 +181,15 @@ func (a adminAPI) call(ctx context.Context, method, path string, body any) error
 		return err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if err != nil {
 		return err
 	}
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("the gateway answered %s to %s %s: %s", resp.Status, method, path, answer)
+		return fmt.Errorf("the gateway answered %s to %s %s: %.4000s", resp.Status, method, path, text)
 	}
-	return nil
+	if answer == nil {
+		return nil
+	}
+	return json.Unmarshal(text, answer)
 }

@@ -47,44 +47,68 @@ type Result struct {
 	Relay   Figures  `json:"relay"`
 	Gateway Figures  `json:"gateway"`
 	Ratio   Measures `json:"ratio"` // gateway/relay
-	Each    []Round  `json:"each"`
+	// Filled is the gateway on a store that was filled before, or that prunes;
+	// the others begin with an empty store. Nil if that was not asked for.
+	Filled      *Figures  `json:"filled,omitempty"`
+	FilledRatio *Measures `json:"filledRatio,omitempty"` // filled/gateway
+	Pruning     *Pruning  `json:"pruning,omitempty"`
+	Each        []Round   `json:"each"`
 }
 
-// Round is the relay and then the gateway, measured one right after the other.
+// Round is all sides, measured one right after the other.
 type Round struct {
-	Relay   Figures `json:"relay"`
-	Gateway Figures `json:"gateway"`
+	Relay   Figures  `json:"relay"`
+	Gateway Figures  `json:"gateway"`
+	Filled  *Figures `json:"filled,omitempty"`
+	Pruning *Pruning `json:"pruning,omitempty"`
 }
 
 func (r *Result) condense() {
-	var relay, gateway []Figures
+	var relay, gateway, filled []Figures
+	var pruning []*Pruning
 	for _, round := range r.Each {
 		relay, gateway = append(relay, round.Relay), append(gateway, round.Gateway)
+		if round.Filled != nil {
+			filled = append(filled, *round.Filled)
+		}
+		if round.Pruning != nil {
+			pruning = append(pruning, round.Pruning)
+		}
 	}
 	r.Relay, r.Gateway = condense(relay), condense(gateway)
 	r.Ratio = ratio(gateway, relay)
+	if filled != nil {
+		all, against := condense(filled), ratio(filled, gateway)
+		r.Filled, r.FilledRatio = &all, &against
+	}
+	if pruning != nil {
+		r.Pruning = new(Pruning)
+		mediansOf(r.Pruning, pruning)
+	}
 }
 
 // condense makes the figures of several rounds one.
 func condense(rounds []Figures) (f Figures) {
-	measures, peak := make([]Measures, len(rounds)), 0.0
-	for i, round := range rounds {
-		measures[i] = round.Measures
-		f.add(round.Counts)
-		peak = max(peak, round.PeakMemory)
+	measures, peak := make([]*Measures, len(rounds)), 0.0
+	for i := range rounds {
+		measures[i] = &rounds[i].Measures
+		f.add(rounds[i].Counts)
+		peak = max(peak, rounds[i].PeakMemory)
 	}
-	f.Measures = medians(measures)
+	mediansOf(&f.Measures, measures)
 	f.PeakMemory = peak
 	return f
 }
 
 // ratio is the median of the rounds' ratios.
-func ratio(subject, yardstick []Figures) Measures {
-	ratios := make([]Measures, len(subject))
+func ratio(subject, yardstick []Figures) (m Measures) {
+	ratios := make([]*Measures, len(subject))
 	for i := range subject {
-		ratios[i] = subject[i].over(yardstick[i].Measures)
+		of := subject[i].over(yardstick[i].Measures)
+		ratios[i] = &of
 	}
-	return medians(ratios)
+	mediansOf(&m, ratios)
+	return m
 }
 
 const (
@@ -108,6 +132,9 @@ func (r *Result) doubts(expect int) []string {
 		rate := r.rate(&round.Relay.Measures)
 		low, high = min(low, rate), max(high, rate)
 		busy = max(busy, round.Relay.Others, round.Gateway.Others)
+		if round.Filled != nil {
+			busy = max(busy, round.Filled.Others)
+		}
 	}
 	reached := r.rate(&r.Relay.Measures)
 	if r.FanOut == 1 && reached < quotable*float64(expect) {

@@ -2,26 +2,35 @@ package bench
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
-	"time"
 )
 
 const (
 	relayName   = "relay"
 	gatewayName = "gateway"
-
-	// readyTimeout bounds the start of a process under test.
-	readyTimeout = 30 * time.Second
 )
 
 // subject is a process under test that is ready for a load.
 type subject struct {
 	*process
 	target target
-	// close tidies up after the process has been stopped.
+	api    adminAPI // of a gateway
+	// site is where a gateway runs, nil for the relay; before is what its store
+	// took before the gateway was started.
+	site   *site
+	before int64
+	// leave tidies up while the process still runs, close after it has been stopped.
+	leave func(ctx context.Context) error
 	close func() error
+}
+
+// grown is by how many bytes the store has grown; the process has been stopped.
+func (s *subject) grown() (int64, error) {
+	if s.site == nil {
+		return 0, nil
+	}
+	after, err := s.site.size()
+	return after - s.before, err
 }
 
 // starter starts a process that sends on what it gets to every one of the URLs.
@@ -29,16 +38,19 @@ type subject struct {
 // it returns is to be stopped even when there is an error too.
 type starter func(ctx context.Context, urls []string, orgHost string) (*subject, error)
 
+// stay is for what leaves nothing behind.
+func stay(context.Context) error { return nil }
+
 func (o *Options) startRelay(ctx context.Context, urls []string, _ string) (*subject, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := startProcess(ctx, relayName, o.Executable, o.RelayArguments(address, urls), nil)
+	p, err := startProcess(ctx, relayName, o.Executable, o.RelayArguments(address, urls))
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{process: p, target: target{address: address, path: "/"}, close: func() error { return nil }}
+	s := &subject{process: p, target: target{address: address, path: "/"}, leave: stay, close: func() error { return nil }}
 	return s, s.untilReady(ctx, func(ctx context.Context) error {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if err != nil {
@@ -56,29 +68,4 @@ func freeAddress(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return listener.Addr().String(), listener.Close()
-}
-
-// untilReady asks until ready returns nil, the process ends, or time is up.
-func (s *subject) untilReady(ctx context.Context, ready func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	var last error
-	for {
-		err := ready(ctx)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() == nil {
-			last = err
-		}
-		select {
-		case <-s.ended.Done():
-			return errors.New("it did not start")
-		case <-ctx.Done():
-			return fmt.Errorf("it was not ready in time: %w", last)
-		case <-tick.C:
-		}
-	}
 }
