@@ -26,6 +26,9 @@ var layers = map[string][]string{
 	"internal/reach":      {"internal/secret"},
 	"internal/store":      {"internal/hook"},
 	"internal/store/pack": {"internal/hook"},
+	"internal/store/pack/makedict": {
+		"internal/traffic", // a dictionary is made of what events have in common
+	},
 	"internal/store/sqlite": {
 		"internal/hook", "internal/store",
 		"internal/store/pack", // the bytes that every store keeps
