@@ -89,7 +89,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	channel := webhook.New(webhook.Options{
-		Client: guard.Client(), Identity: a.store.Identity(), OrgHost: a.orgHost, Version: opts.Version,
+		Reach: guard, Identity: a.store.Identity(), OrgHost: a.orgHost, Version: opts.Version,
 	})
 	a.engine = deliver.New(deliver.Options{Store: a.store, Channel: channel, Log: a.log})
 	if a.intake, err = intake.New(ctx, a.store, a.engine, a.log); err != nil {
