@@ -36,7 +36,7 @@ var dictionary1 []byte
 
 var (
 	compressor   = newCompressor()
-	blockZstd    = sync.OnceValue(func() *zstd.Encoder { return newCompressor(zstd.WithEncoderDict(dictionary1)) })
+	blockZstd    = newCompressor(zstd.WithEncoderDict(dictionary1))
 	decompressor = newDecompressor()
 	// dictionaries are those for S2, by number: the same texts.
 	dictionaries = map[byte]*s2.Dict{1: newDictionary(dictionary1)}
@@ -78,7 +78,7 @@ func Compress(raw []byte) []byte { return compressor.EncodeAll(raw, nil) }
 // compressBlock compresses a block's JSON for Decompress.
 func compressBlock(raw []byte) []byte {
 	if len(raw) < fromS2 {
-		return blockZstd().EncodeAll(raw, make([]byte, 0, 128+len(raw)/2))
+		return blockZstd.EncodeAll(raw, make([]byte, 0, 128+len(raw)/2))
 	}
 	room := borrow(s2.MaxEncodedLen(len(raw)))
 	defer giveBack(room)
