@@ -17,7 +17,7 @@ func TestBench(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	command := exec.CommandContext(t.Context(), binary, "bench", "--connections", "3", "--events", "200",
+	command := exec.CommandContext(t.Context(), binary, "bench", "--connections", "3", "--fan-out", "1,3,0", "--events", "200",
 		"--rounds", "1", "--dir", dir, "--output", "json")
 	command.Stderr = t.Output()
 	out, err := command.Output()
@@ -28,12 +28,14 @@ func TestBench(t *testing.T) {
 	if err := json.Unmarshal(out, &report); err != nil {
 		t.Fatalf("%v in %s", err, out)
 	}
-	if len(report.Results) != 1 {
-		t.Fatalf("%d results, want 1", len(report.Results))
+	if len(report.Results) != 3 {
+		t.Fatalf("%d results, want 3", len(report.Results))
 	}
-	want := bench.Counts{Acknowledged: 400, Delivered: 400} // warm-up and load
-	if r := report.Results[0]; r.Relay.Counts != want || r.Gateway.Counts != want {
-		t.Errorf("relay %+v, gateway %+v; want %+v", r.Relay.Counts, r.Gateway.Counts, want)
+	for _, r := range report.Results {
+		want := bench.Counts{Acknowledged: 400, Delivered: 400 * int64(r.FanOut)} // warm-up and load
+		if r.Relay.Counts != want || r.Gateway.Counts != want {
+			t.Errorf("%v: relay %+v, gateway %+v; want %+v", r.Load, r.Relay.Counts, r.Gateway.Counts, want)
+		}
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left %v (%v)", left, err)

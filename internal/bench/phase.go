@@ -24,13 +24,13 @@ const (
 
 var errEnded = errors.New("it ended by itself")
 
-// phase measures one process under one number of connections: start, warm-up,
-// load, drain, rest, stop.
-func (o *Options) phase(ctx context.Context, start starter, connections int) (_ Figures, err error) {
+// phase measures one process under one load: start, warm-up, load, drain, rest,
+// stop.
+func (o *Options) phase(ctx context.Context, start starter, load Load) (_ Figures, err error) {
 	interrupted := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l := newLedger(newEventID(uint16(rand.Uint32())), maxEvents)
+	l := newLedger(newEventID(uint16(rand.Uint32())), maxEvents, load.FanOut)
 	sink, err := startSink(ctx, l.arrive)
 	if err != nil {
 		return Figures{}, err
@@ -38,7 +38,7 @@ func (o *Options) phase(ctx context.Context, start starter, connections int) (_ 
 	defer sink.stop()
 	// A source is known by its org's host: a store that is used again needs a new one.
 	orgHost := fmt.Sprintf("%08x.okta.example", rand.Uint32())
-	subject, err := start(ctx, sink.address, orgHost)
+	subject, err := start(ctx, sink.urls(load.FanOut), orgHost)
 	if subject == nil {
 		return Figures{}, err
 	}
@@ -54,12 +54,12 @@ func (o *Options) phase(ctx context.Context, start starter, connections int) (_ 
 	}
 	watch := context.AfterFunc(subject.ended, func() { cancel(errEnded) })
 	defer watch()
-	load, err := newLoader(ctx, subject.target, orgHost, connections, l)
+	loader, err := newLoader(ctx, subject.target, orgHost, load.Connections, l)
 	if err != nil {
 		return Figures{}, err
 	}
-	defer load.close()
-	measures, err := o.measure(ctx, l, load, func() (usage, error) { return usageOf(subject.cmd.Process.Pid) })
+	defer loader.close()
+	measures, err := o.measure(ctx, l, loader, func() (usage, error) { return usageOf(subject.cmd.Process.Pid) })
 	if err != nil {
 		return Figures{}, err
 	}
@@ -89,9 +89,12 @@ func (o *Options) measure(ctx context.Context, l *ledger, load *loader, used fun
 	}
 	m := l.figures(from)
 	theirs, ours := after.theirs.cpu-before.theirs.cpu, after.ours.cpu-before.ours.cpu
-	if delivered := l.first.Load() - arrived; delivered > 0 {
-		m.CPUPer1000 = theirs.Seconds() * 1000 / float64(delivered)
-		m.LoadCPUPer1000 = ours.Seconds() * 1000 / float64(delivered)
+	if n := l.acknowledged(from); n > 0 {
+		m.CPUPer1000 = theirs.Seconds() * 1000 / float64(n)
+		m.LoadCPUPer1000 = ours.Seconds() * 1000 / float64(n)
+	}
+	if n := l.first.Load() - arrived; n > 0 {
+		m.CPUPer1000Deliveries = theirs.Seconds() * 1000 / float64(n)
 	}
 	m.PeakMemory = float64(after.theirs.peak)
 	others := after.machine - before.machine - (theirs + ours).Seconds()
