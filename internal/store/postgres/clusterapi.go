@@ -7,7 +7,17 @@ import (
 	"github.com/grapnel-hooks/grapnel/internal/store"
 )
 
-func (s *Store) Beat(context.Context) (store.Members, error)               { return store.Members{}, nil }
+// Beat knows of nobody else yet; see store.Cluster.
+func (s *Store) Beat(context.Context) (store.Members, error) {
+	self := int64(s.node.Load())
+	return store.Members{Self: self, All: []int64{self}, Joined: true, Until: time.Now().Add(time.Hour)}, nil
+}
+
+// Lead has every duty; see store.Cluster.
 func (s *Store) Lead(context.Context, string, time.Duration) (bool, error) { return true, nil }
-func (s *Store) Watch(func(store.Hint))                                    {}
-func (s *Store) Wake(...int64)                                             {}
+
+// Watch never hints; see store.Cluster.
+func (s *Store) Watch(func(store.Hint)) {}
+
+// Wake wakes nobody; see store.Cluster.
+func (s *Store) Wake(...int64) {}

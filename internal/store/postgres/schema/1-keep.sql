@@ -42,16 +42,16 @@ END $$;
 -- than intake may wait for it; then it fails with lock_not_available.
 CREATE FUNCTION drop_day(p_day integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-	first  bigint := p_day::bigint << 36;
-	last   bigint := (p_day + 1)::bigint << 36;
+	low    bigint := p_day::bigint << 36;
+	high   bigint := (p_day + 1)::bigint << 36;
 	events bigint;
 	parent text;
 BEGIN
 	PERFORM pg_advisory_xact_lock(1735549185, 3);
-	IF still_owed(first, last) THEN
+	IF still_owed(low, high) THEN
 		RETURN NULL;
 	END IF;
-	SELECT coalesce(sum(b.events), 0) INTO events FROM blocks b WHERE b.id >= first AND b.id < last;
+	SELECT coalesce(sum(b.events), 0) INTO events FROM blocks b WHERE b.id >= low AND b.id < high;
 	-- The day's own tables first: only who looks at that day waits then.
 	PERFORM set_config('lock_timeout', '2000', true);
 	FOREACH parent IN ARRAY ARRAY['blocks', 'settled', 'ended', 'filter_errors'] LOOP
@@ -59,15 +59,15 @@ BEGIN
 	END LOOP;
 	PERFORM set_config('lock_timeout', '250', true);
 	LOCK TABLE ONLY blocks, ONLY settled, ONLY ended, ONLY filter_errors IN ACCESS EXCLUSIVE MODE;
-	IF still_owed(first, last) THEN
+	IF still_owed(low, high) THEN
 		RETURN NULL; -- a replay was quicker
 	END IF;
 	FOREACH parent IN ARRAY ARRAY['blocks', 'settled', 'ended', 'filter_errors'] LOOP
 		EXECUTE format('DROP TABLE %I', day_table(parent, p_day));
 	END LOOP;
 	-- What is left was cancelled.
-	DELETE FROM work t WHERE t.block >= first AND t.block < last;
-	DELETE FROM retries t WHERE t.seq >= first * 64 AND t.seq < last * 64;
+	DELETE FROM work t WHERE t.block >= low AND t.block < high;
+	DELETE FROM retries t WHERE t.seq >= low * 64 AND t.seq < high * 64;
 	UPDATE days SET dropped = true, freed = 0 WHERE day = p_day;
 	RETURN events;
 END $$;

@@ -6,6 +6,12 @@ CREATE FUNCTION log_attempt(p_log bytea[], p_one bytea) RETURNS bytea[] LANGUAGE
 		ELSE p_log[1:10] || p_log[12:100] || p_one END
 $$;
 
+-- not_deleted tells whether a lease on what is owed to a hook counts although it
+-- has ended: nobody else has it, but with a deleted hook all was cancelled that
+-- was not being sent.
+CREATE FUNCTION not_deleted(p_hook bigint) RETURNS boolean LANGUAGE sql STABLE AS
+	$$ SELECT EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted) $$;
+
 -- settle keeps outcomes.
 --
 -- g are leases of work: closed are the slots that are to be settled, outs the
@@ -28,8 +34,8 @@ CREATE FUNCTION settle(
 ) LANGUAGE plpgsql AS $$
 DECLARE
 	created_at bigint[];
-	some       bigint[];
 	started    bigint;
+	c          bigint := clock();
 BEGIN
 	PERFORM set_config('synchronous_commit', 'off', true);
 	-- What a lease has open is settled whole most of the time, or else in part.
@@ -40,6 +46,7 @@ BEGIN
 	), whole AS (
 		DELETE FROM work t USING g
 		WHERE t.block = g.block AND t.hook = g.hook AND t.replay = g.replay AND t.lease = g.lease AND t.open = g.closed
+			AND (t.until > c OR not_deleted(t.hook))
 		RETURNING g.i, t.block, t.created, t.matched, t.hook, t.replay, t.outcomes || g.outs AS outcomes
 	), history AS (
 		INSERT INTO settled (block, created, matched, hook, replay, outcomes)
@@ -48,7 +55,7 @@ BEGIN
 		UPDATE work t SET open = t.open & ~g.closed, outcomes = t.outcomes || g.outs
 		FROM g
 		WHERE t.block = g.block AND t.hook = g.hook AND t.replay = g.replay AND t.lease = g.lease
-			AND t.open != g.closed AND t.open & g.closed = g.closed
+			AND t.open != g.closed AND t.open & g.closed = g.closed AND (t.until > c OR not_deleted(t.hook))
 		RETURNING g.i, t.created
 	), both_of_them AS (
 		SELECT i, created FROM whole UNION ALL SELECT i, created FROM part
@@ -58,18 +65,16 @@ BEGIN
 	IF cardinality(kept) < cardinality(g_block) THEN
 		FOR i IN 1..cardinality(g_block) LOOP
 			CONTINUE WHEN i = ANY(kept);
-			started := settle_apart(g_block[i], g_hook[i], g_replay[i], g_lease[i], g_closed[i], g_outs[i], g_back[i]);
+			started := settle_apart(g_block[i], g_hook[i], g_replay[i], g_lease[i], g_closed[i], g_outs[i], g_back[i], c);
 			IF started IS NOT NULL THEN
 				kept := kept || i::bigint;
 				created_at := created_at || started;
 			END IF;
 		END LOOP;
 	END IF;
-	own := '{}';
 	IF cardinality(x_group) > 0 THEN
-		some := settle_own(kept, created_at, x_group, x_seq, x_hook, x_replay, x_lease, x_state,
+		own := settle_own(c, kept, created_at, x_group, x_seq, x_hook, x_replay, x_lease, x_state,
 			x_reason, x_due, x_first, x_held, x_log, x_response);
-		own := coalesce(some, '{}');
 	END IF;
 	PERFORM count_settled(kept, g_hook, g_delivered, g_dead, g_attempts, own, x_hook, x_state, x_log);
 END $$;
@@ -78,7 +83,7 @@ END $$;
 -- given back, or it lies in several rows, or it is not held. It returns when the
 -- deliveries were created, NULL when the lease is not held.
 CREATE FUNCTION settle_apart(
-	p_block bigint, p_hook bigint, p_replay bigint, p_lease bigint, p_closed bigint, p_outs bytea, p_back bigint
+	p_block bigint, p_hook bigint, p_replay bigint, p_lease bigint, p_closed bigint, p_outs bytea, p_back bigint, p_clock bigint
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	w       record;
@@ -90,6 +95,7 @@ DECLARE
 BEGIN
 	FOR w IN SELECT t.ctid AS place, t.* FROM work t
 		WHERE t.block = p_block AND t.hook = p_hook AND t.replay = p_replay AND t.lease = p_lease
+			AND (t.until > p_clock OR not_deleted(t.hook))
 		FOR UPDATE
 	LOOP
 		CONTINUE WHEN w.open & (p_closed | p_back) = 0;
@@ -121,7 +127,7 @@ END $$;
 -- settle_own keeps the outcomes that need rows of their own; see settle. It
 -- returns the places of those with x_group 0 whose lease was held.
 CREATE FUNCTION settle_own(
-	p_kept bigint[], p_created bigint[],
+	p_clock bigint, p_kept bigint[], p_created bigint[],
 	x_group integer[], x_seq bigint[], x_hook bigint[], x_replay bigint[], x_lease bigint[], x_state smallint[],
 	x_reason text[], x_due bigint[], x_first bigint[], x_held bigint[], x_log bytea[], x_response bytea[]
 ) RETURNS bigint[] LANGUAGE sql AS $$
@@ -135,6 +141,7 @@ CREATE FUNCTION settle_own(
 		FROM x
 		WHERE x.lot = 0 AND x.state = 255
 			AND t.seq = x.seq AND t.hook = x.hook AND t.replay = x.replay AND t.lease = x.lease
+			AND (t.until > p_clock OR not_deleted(t.hook))
 		RETURNING x.i
 	), later AS (
 		UPDATE retries t SET lease = 0, until = 0, node = 0, reason = x.reason,
@@ -146,11 +153,13 @@ CREATE FUNCTION settle_own(
 		FROM x
 		WHERE x.lot = 0 AND x.state = 0
 			AND t.seq = x.seq AND t.hook = x.hook AND t.replay = x.replay AND t.lease = x.lease
+			AND (t.until > p_clock OR not_deleted(t.hook))
 		RETURNING x.i
 	), over AS (
 		DELETE FROM retries t USING x
 		WHERE x.lot = 0 AND x.state IN (2, 3)
 			AND t.seq = x.seq AND t.hook = x.hook AND t.replay = x.replay AND t.lease = x.lease
+			AND (t.until > p_clock OR not_deleted(t.hook))
 		RETURNING x.i, t.seq, t.created, t.hook, t.replay, t.attempts + (x.log IS NOT NULL)::integer AS attempts,
 			x.state, x.reason, log_attempt(t.log, x.log) AS log, x.response
 	), history AS (
