@@ -24,7 +24,7 @@ func remember(conn *sqlite.Conn, e pack.Seen) (before hook.Seq, err error) {
 		return 0, err
 	}
 	for _, other := range pack.ParseSeen(raw) {
-		if other.Source == e.Source && other.UUID == e.UUID {
+		if other.Is(e.Source, e.UUID) {
 			return other.Seq, nil
 		}
 	}
