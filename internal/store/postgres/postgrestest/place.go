@@ -32,7 +32,7 @@ var place struct {
 const guardian = `
 read -r _
 for file in "$1"/*/data/postmaster.pid; do
-	[ -f "$file" ] && read -r pid <"$file" && kill -QUIT "$pid" || continue
+	[ -f "$file" ] && read -r pid <"$file" && kill -QUIT "$pid" && kill -CONT "$pid" || continue
 	tries=0
 	while kill -0 "$pid" && [ $((tries += 1)) -lt 200 ]; do sleep 0.05; done
 done

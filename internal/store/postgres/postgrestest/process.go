@@ -108,28 +108,57 @@ func (s *Server) end(signal syscall.Signal) error {
 	}
 }
 
-func (s *Server) kill() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.process
+// pause stops all processes as they are and returns who they are.
+func (s *Server) pause() (family []int, err error) {
+	p := s.running()
 	if p == nil {
-		return fmt.Errorf("PostgreSQL %s does not run", s.name)
+		return nil, fmt.Errorf("PostgreSQL %s does not run", s.name)
 	}
 	// A postmaster that is stopped starts no more children, nor does it tell
 	// them to finish when one of them dies.
-	if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
-		return err
+	if err := syscall.Kill(p.Process.Pid, syscall.SIGSTOP); err != nil {
+		return nil, err
+	}
+	if family, err = children(p.Process.Pid); err != nil {
+		return nil, err
+	}
+	family = append(family, p.Process.Pid)
+	return family, signal(family, syscall.SIGSTOP)
+}
+
+func (s *Server) resume() error {
+	p := s.running()
+	if p == nil {
+		return fmt.Errorf("PostgreSQL %s does not run", s.name)
 	}
 	family, err := children(p.Process.Pid)
 	if err != nil {
 		return err
 	}
-	for _, pid := range append(family, p.Process.Pid) {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
+	return signal(append(family, p.Process.Pid), syscall.SIGCONT)
+}
+
+// signal sends a signal to those of some processes that there still are.
+func signal(pids []int, signal syscall.Signal) error {
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, signal); err != nil && err != syscall.ESRCH {
 			return err
 		}
 	}
-	<-p.exited
+	return nil
+}
+
+func (s *Server) kill() error {
+	family, err := s.pause()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := signal(family, syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-s.process.exited
 	s.process = nil
 	err = poll("the children of PostgreSQL are gone", func() (bool, error) {
 		for _, pid := range family {

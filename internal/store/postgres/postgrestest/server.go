@@ -42,6 +42,7 @@ type Server struct {
 	dir     string // holds the socket, the log, and the data in data
 	port    int
 	options Options
+	lasting bool // it outlives its tests
 
 	mu      sync.Mutex
 	process *process // nil while it does not run
@@ -58,7 +59,13 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-var shared = sync.OnceValues(func() (*Server, error) { return start(Options{}) })
+var shared = sync.OnceValues(func() (*Server, error) {
+	s, err := start(Options{})
+	if err == nil {
+		s.lasting = true
+	}
+	return s, err
+})
 
 // Shared returns the one server of all tests of this process, without Fsync. It
 // ends after the process, so no TestMain is needed.
@@ -135,22 +142,22 @@ func (s *Server) URL(database string) string {
 	return u.String()
 }
 
-// Database makes an empty database for a test and returns its URL. It is
-// dropped at the test's end.
+// Database makes an empty database for a test and returns its URL. It goes with
+// the test on the shared server, and with the server on others, which may be
+// standbys by then.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test_%016x", rand.Uint64())
 	if err := s.exec("CREATE DATABASE " + name + " OWNER " + role); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if s.running() == nil {
-			return
-		}
-		if err := s.exec("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"); err != nil {
-			t.Error(err)
-		}
-	})
+	if s.lasting {
+		t.Cleanup(func() {
+			if err := s.exec("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	return s.URL(name)
 }
 
@@ -178,11 +185,28 @@ func (s *Server) Kill(t testing.TB) {
 	}
 }
 
+// Pause stops a server and all its processes as they are, as an overloaded
+// machine may; Resume lets them go on. Nobody notices but by waiting.
+func (s *Server) Pause(t testing.TB) {
+	t.Helper()
+	if _, err := s.pause(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Resume lets a server go on that was paused.
+func (s *Server) Resume(t testing.TB) {
+	t.Helper()
+	if err := s.resume(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // remove ends a server without care for its data.
 func (s *Server) remove(t testing.TB) {
 	t.Helper()
 	if s.running() != nil {
-		if err := s.end(syscall.SIGQUIT); err != nil {
+		if err := errors.Join(s.resume(), s.end(syscall.SIGQUIT)); err != nil {
 			t.Error(err)
 		}
 	}
