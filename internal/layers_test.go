@@ -79,6 +79,9 @@ var layers = map[string][]string{
 	"internal/api": {
 		"internal/hook", "internal/admin", "internal/replay", "internal/store",
 	},
+	"internal/move": {
+		"internal/hook", "internal/store", // from one store to another, whichever they are
+	},
 	"internal/app": {"*"}, // the only package that knows all
 	"internal/traffic": {
 		"internal/okta", // invented events have Okta's shape
