@@ -2,21 +2,16 @@ package postgres
 
 import (
 	"context"
-	"fmt"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/store"
-	"github.com/grapnel-hooks/grapnel/internal/store/postgres/postgrestest"
 	"github.com/grapnel-hooks/grapnel/internal/store/storetest"
-	"github.com/jackc/pgx/v5"
 )
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
-		db := newDatabase(t)
-		db.stopClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+		db := newStopped(t)
 		return storetest.Fixture{
 			Open:    func() (store.Store, error) { return Open(context.Background(), Options{URL: db.url}) },
 			Now:     db.now,
@@ -27,74 +22,6 @@ func TestConformance(t *testing.T) {
 		}
 	})
 }
-
-// database is a database of a test's own, with the schema in it.
-type database struct {
-	testing.TB
-	url   string
-	mu    sync.Mutex
-	clock time.Time
-}
-
-func newDatabase(t testing.TB) *database {
-	t.Helper()
-	d := &database{TB: t, url: postgrestest.Shared(t).Database(t)}
-	s := d.open()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// connect returns a connection that no store knows of.
-func (d *database) connect() *pgx.Conn {
-	d.Helper()
-	config, err := pgx.ParseConfig(d.url)
-	if err != nil {
-		d.Fatal(err)
-	}
-	config.RuntimeParams["search_path"] = "grapnel"
-	conn, err := pgx.ConnectConfig(context.Background(), config)
-	if err != nil {
-		d.Fatal(err)
-	}
-	return conn
-}
-
-func (d *database) open() *Store {
-	d.Helper()
-	s, err := Open(context.Background(), Options{URL: d.url})
-	if err != nil {
-		d.Fatal(err)
-	}
-	return s
-}
-
-func (d *database) exec(statement string, args ...any) {
-	d.Helper()
-	conn := d.connect()
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(context.Background(), statement, args...); err != nil {
-		d.Fatalf("%s: %v", statement, err)
-	}
-}
-
-// stopClock makes the database's clock stand still at a time.
-func (d *database) stopClock(at time.Time) {
-	d.Helper()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.clock = at
-	d.exec(fmt.Sprintf("CREATE OR REPLACE FUNCTION clock() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT %d::bigint'", at.UnixMicro()))
-}
-
-func (d *database) now() time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.clock
-}
-
-func (d *database) advance(by time.Duration) { d.stopClock(d.now().Add(by)) }
 
 // refuseCommits makes every transaction that changes a row fail at its very end.
 func (d *database) refuseCommits(refuse bool) {
@@ -132,12 +59,7 @@ func (d *database) hold(e *store.Event) storetest.Held {
 	return storetest.Held{
 		Others: true,
 		Ready: func() {
-			for waits := false; !waits; {
-				err := watcher.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid')").Scan(&waits)
-				if err != nil {
-					d.Fatal(err)
-				}
-			}
+			d.waitFor(watcher)
 		},
 		Release: func() {
 			if err := tx.Rollback(ctx); err != nil {

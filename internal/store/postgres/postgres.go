@@ -42,6 +42,7 @@ type Store struct {
 	unknown unknownLeases
 	keeping keeping
 	cluster cluster
+	joined  bool // under node, at some time; guarded by cluster.beating
 }
 
 var _ store.Store = (*Store)(nil)
@@ -115,9 +116,9 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return errClosed
 	}
+	s.cluster.close()
 	s.calls.Lock() // after the calls under way
 	defer s.calls.Unlock()
-	s.cluster.close()
 	// What fails here ends by itself, a little later.
 	ctx, cancel := context.WithTimeout(context.Background(), commitTime)
 	defer cancel()
