@@ -26,10 +26,14 @@ var layers = map[string][]string{
 	"internal/reach":      {"internal/secret"},
 	"internal/store":      {"internal/hook"},
 	"internal/store/pack": {"internal/hook"},
+	"internal/store/pack/makedict": {
+		"internal/traffic", // a dictionary is made of what events have in common
+	},
 	"internal/store/sqlite": {
 		"internal/hook", "internal/store",
 		"internal/store/pack", // the bytes that every store keeps
 	},
+	"internal/store/postgres/postgrestest": {}, // servers for tests: knows PostgreSQL, not us
 	"internal/store/storetest": {
 		"internal/hook", "internal/store",
 	},
@@ -76,7 +80,9 @@ var layers = map[string][]string{
 		"internal/okta", // invented events have Okta's shape
 	},
 	"internal/bench": {
-		"internal/okta", "internal/traffic", // load is made of Okta's deliveries
+		"internal/traffic",                // stores are filled with an invented org's events
+		"internal/hook", "internal/store", // through the contract, as HTTP would take hours
+		"internal/store/sqlite",
 	},
 	"internal/demo": {
 		"internal/app", "internal/okta", "internal/traffic", // a gateway and an org side by side

@@ -54,6 +54,10 @@ type Options struct {
 	Challenged func(ctx context.Context, source string, c hook.Challenge)
 	// LearnHost hears the org's host while none is known.
 	LearnHost func(ctx context.Context, source, host string)
+	// Refresh, if not nil, returns once SetSources was called with the sources
+	// that there were when it was called or later: another process may have made
+	// one, or changed its secret, a moment ago.
+	Refresh   func(ctx context.Context) error
 	BodyLimit int64
 	Log       *slog.Logger
 }
@@ -94,6 +98,9 @@ func (r *Receiver) SetSources(sources []*Source) {
 // was answered 4xx: each may be a lost event.
 func (r *Receiver) refused(number int64, c hook.SourceCount) {
 	if number == 0 {
+		if c.Deliveries == 0 {
+			return
+		}
 		r.Log.Warn("calls for sources that do not exist were answered 404; each may be a lost event", "calls", c.Deliveries)
 		return
 	}
@@ -113,20 +120,39 @@ func (r *Receiver) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /in/{source}", r.delivery)
 }
 
-// source finds the source that a request names, or answers 404.
-func (r *Receiver) source(w http.ResponseWriter, req *http.Request) *Source {
-	s := (*r.sources.Load())[req.PathValue("source")]
+// source finds the source that a request names and compares its secret. It
+// answers the request itself, and returns nil, when there is no such source, or
+// when that cannot be known.
+func (r *Receiver) source(w http.ResponseWriter, req *http.Request, now time.Time) (*Source, hook.SecretState) {
+	s, state := r.known(req, now)
+	if state != hook.SecretRight && r.Refresh != nil {
+		if err := r.Refresh(req.Context()); err != nil {
+			r.unavailable(w, s, err)
+			return nil, ""
+		}
+		s, state = r.known(req, now)
+	}
 	if s == nil {
 		r.tally.add(0, hook.SourceCount{Deliveries: 1})
 		fail(w, http.StatusNotFound, "there is no such source; create it with: grapnel sources create NAME")
 	}
-	return s
+	return s, state
+}
+
+// known is source without a look at what others have changed.
+func (r *Receiver) known(req *http.Request, now time.Time) (*Source, hook.SecretState) {
+	s := (*r.sources.Load())[req.PathValue("source")]
+	if s == nil {
+		return nil, ""
+	}
+	return s, s.secret(req.Header, now)
 }
 
 // challenge answers Okta's one-time verification, whatever the secret: a wrong
 // one is remembered and shown, since every POST with it will be refused.
 func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
-	s := r.source(w, req)
+	now := time.Now()
+	s, state := r.source(w, req, now)
 	if s == nil {
 		return
 	}
@@ -135,8 +161,6 @@ func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
 		fail(w, http.StatusBadRequest, "this address answers Okta's verification, a GET with the header "+okta.HeaderChallenge+" of at most 1024 bytes")
 		return
 	}
-	now := time.Now()
-	state := s.secret(req.Header, now)
 	if c := (hook.Challenge{At: now, Secret: state}); r.tally.challenge(s.Name, c) {
 		r.Challenged(req.Context(), s.Name, c)
 	}
@@ -166,12 +190,12 @@ func (s *Source) secret(header http.Header, now time.Time) hook.SecretState {
 // delivery takes in a POST. A request with a right secret is never answered
 // 4xx for load: Okta would not send it again.
 func (r *Receiver) delivery(w http.ResponseWriter, req *http.Request) {
-	s := r.source(w, req)
+	now := time.Now()
+	s, state := r.source(w, req, now)
 	if s == nil {
 		return
 	}
-	now := time.Now()
-	if state := s.secret(req.Header, now); state != hook.SecretRight {
+	if state != hook.SecretRight {
 		r.tally.add(s.Number, hook.SourceCount{Unauthorized: 1})
 		fail(w, http.StatusUnauthorized, "the secret in the header "+s.Auth.Key+" is "+string(state))
 		return
@@ -230,9 +254,14 @@ func (a answer) send(w http.ResponseWriter) {
 	_ = control.Flush()
 }
 
+// unavailable asks the sender to send again. s is nil when it cannot be known.
 func (r *Receiver) unavailable(w http.ResponseWriter, s *Source, err error) {
-	r.tally.add(s.Number, hook.SourceCount{Unavailable: 1})
-	r.Log.Error("a delivery was not stored; Okta was told to send it again", "source", s.Name, "error", err)
+	number, name := int64(0), ""
+	if s != nil {
+		number, name = s.Number, s.Name
+	}
+	r.tally.add(number, hook.SourceCount{Unavailable: 1})
+	r.Log.Error("a delivery was not stored; Okta was told to send it again", "source", name, "error", err)
 	w.Header().Set("Retry-After", retryAfter)
 	fail(w, http.StatusServiceUnavailable, "the delivery could not be stored; send it again")
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
-	"github.com/klauspost/compress/zstd"
 )
 
 // maxBlockBytes closes a block early, so that reading one event never costs
@@ -23,38 +22,6 @@ const blockFormat = 1
 
 // ErrCorrupt says that bytes are not what was written.
 var ErrCorrupt = errors.New("the store is damaged: a block cannot be read")
-
-var (
-	compressor   = newCompressor()
-	decompressor = newDecompressor()
-)
-
-func newCompressor() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil,
-		zstd.WithEncoderLevel(zstd.SpeedFastest),
-		zstd.WithEncoderConcurrency(2),
-		zstd.WithWindowSize(maxBlockBytes))
-	if err != nil {
-		panic(err) // the options above are wrong
-	}
-	// It makes its pool at the first call: now, not in one store's hands.
-	e.EncodeAll(nil, nil)
-	return e
-}
-
-func newDecompressor() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(256<<20))
-	if err != nil {
-		panic(err) // the options above are wrong
-	}
-	return d
-}
-
-// Compress compresses bytes for Decompress.
-func Compress(raw []byte) []byte { return compressor.EncodeAll(raw, nil) }
-
-// Decompress reads what Compress wrote, up to 256 MiB.
-func Decompress(b []byte) ([]byte, error) { return decompressor.DecodeAll(b, nil) }
 
 // Block is a block of events on its way to disk.
 //
@@ -83,7 +50,9 @@ func (b *Block) Add(e *hook.Event) {
 func (b *Block) Encode(received time.Time) (summary, payload []byte) {
 	var types []string
 	indexes := make(map[string]uint64, 8)
-	raw := make([]byte, 0, b.size)
+	room := borrow(b.size)
+	defer giveBack(room)
+	raw := (*room)[:0]
 	for _, e := range b.Events {
 		if _, known := indexes[e.Type]; !known {
 			indexes[e.Type] = uint64(len(types))
@@ -105,7 +74,7 @@ func (b *Block) Encode(received time.Time) (summary, payload []byte) {
 		summary = appendUUID(summary, e.UUID)
 		summary = binary.AppendUvarint(summary, uint64(len(e.JSON)))
 	}
-	return summary, compressor.EncodeAll(raw, make([]byte, 0, b.size/3))
+	return summary, compressBlock(raw)
 }
 
 // cutter cuts numbers and texts off the front of a summary.

@@ -2,23 +2,22 @@ package sqlite
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
 	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
 
 // insertBlock writes a block and returns how many bytes it takes.
-func insertBlock(conn *sqlite.Conn, b *pack.Block, received time.Time, revision int64) (stored int, err error) {
-	summary, payload := b.Encode(received)
+func insertBlock(conn *sqlite.Conn, id int64, of *store.Group, b encodedBlock) (stored int, err error) {
 	stmt := conn.Prep("INSERT INTO blocks (id, received, revision, summary, payload) VALUES (?, ?, ?, ?, ?)")
-	stmt.BindInt64(1, b.ID)
-	stmt.BindInt64(2, micros(received))
-	stmt.BindInt64(3, revision)
-	stmt.BindBytes(4, summary)
-	stmt.BindBytes(5, payload)
-	return len(summary) + len(payload), run(stmt)
+	stmt.BindInt64(1, id)
+	stmt.BindInt64(2, micros(of.Received))
+	stmt.BindInt64(3, of.Revision)
+	stmt.BindBytes(4, b.summary)
+	stmt.BindBytes(5, b.payload)
+	return len(b.summary) + len(b.payload), run(stmt)
 }
 
 // loadBlock reads a block, with its events' JSON or without. It returns no

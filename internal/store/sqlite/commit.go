@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"maps"
+	"slices"
+	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
@@ -13,11 +15,12 @@ import (
 // Commit keeps a group; see store.Intake.
 func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error) {
 	var claims []store.Claim
+	ready := prepare(g)
 	err := s.write(true, 8+len(g.Events)/8, func(conn *sqlite.Conn) (func(), error) {
 		if g.Revision != s.revision {
 			return nil, store.ErrRevision
 		}
-		w := groupWriter{conn: conn, group: g, block: pack.Block{ID: s.nextBlock}}
+		w := groupWriter{conn: conn, group: g, ready: ready, block: pack.Block{ID: s.nextBlock}}
 		if err := w.events(); err != nil {
 			return nil, err
 		}
@@ -52,10 +55,50 @@ func (s *Store) grant(claims []store.Claim, g *store.Group) []store.Claim {
 	return claims
 }
 
+// prepared is what can be done of a group before the store is locked: the
+// dedupe keys of its events, and its blocks as they will be, by their first
+// event, if nothing in the group turns out to be a duplicate.
+type prepared struct {
+	keys   []int64
+	blocks map[*hook.Event]encodedBlock
+}
+
+type encodedBlock struct {
+	events           []*hook.Event
+	summary, payload []byte
+}
+
+func prepare(g *store.Group) prepared {
+	p := prepared{keys: make([]int64, len(g.Events)), blocks: make(map[*hook.Event]encodedBlock, 1+len(g.Events)/hook.BlockSlots)}
+	var b pack.Block
+	keep := func() {
+		if len(b.Events) > 0 {
+			p.blocks[b.Events[0]] = encode(&b, g.Received)
+		}
+		b = pack.Block{}
+	}
+	for i, e := range g.Events {
+		p.keys[i] = pack.SeenKey(e.UUID)
+		if b.Full(len(e.JSON)) {
+			keep()
+		}
+		b.Add(&e.Event)
+	}
+	keep()
+	return p
+}
+
+func encode(b *pack.Block, received time.Time) encodedBlock {
+	e := encodedBlock{events: b.Events}
+	e.summary, e.payload = b.Encode(received)
+	return e
+}
+
 // groupWriter writes one group in one transaction.
 type groupWriter struct {
 	conn   *sqlite.Conn
 	group  *store.Group
+	ready  prepared
 	block  pack.Block
 	owed   map[int64]uint64 // of the block being filled, by hook
 	claims []store.Claim
@@ -65,14 +108,14 @@ type groupWriter struct {
 
 func (w *groupWriter) events() error {
 	w.owed = make(map[int64]uint64)
-	for _, e := range w.group.Events {
+	for i, e := range w.group.Events {
 		if w.block.Full(len(e.JSON)) {
 			if err := w.closeBlock(); err != nil {
 				return err
 			}
 		}
 		next := hook.MakeSeq(w.block.ID, len(w.block.Events))
-		before, err := remember(w.conn, pack.Seen{Source: e.Source, Seq: next, UUID: e.UUID})
+		before, err := remember(w.conn, w.ready.keys[i], pack.Seen{Source: e.Source, Seq: next, UUID: e.UUID})
 		if err != nil {
 			return err
 		}
@@ -127,7 +170,11 @@ func (w *groupWriter) closeBlock() error {
 	if len(w.block.Events) == 0 {
 		return nil
 	}
-	stored, err := insertBlock(w.conn, &w.block, w.group.Received, w.group.Revision)
+	encoded, ok := w.ready.blocks[w.block.Events[0]]
+	if !ok || !slices.Equal(encoded.events, w.block.Events) {
+		encoded = encode(&w.block, w.group.Received)
+	}
+	stored, err := insertBlock(w.conn, w.block.ID, w.group, encoded)
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,7 @@ import (
 
 // remember keeps the key of an event that is about to become seq. When the
 // source has sent its uuid before, it returns that event's number instead.
-func remember(conn *sqlite.Conn, e pack.Seen) (before hook.Seq, err error) {
-	key := pack.SeenKey(e.UUID)
+func remember(conn *sqlite.Conn, key int64, e pack.Seen) (before hook.Seq, err error) {
 	insert := conn.Prep("INSERT INTO seen (key, entries) VALUES (?, ?) ON CONFLICT DO NOTHING")
 	insert.BindInt64(1, key)
 	insert.BindBytes(2, pack.AppendSeen(make([]byte, 0, 48), e))
