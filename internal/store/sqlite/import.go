@@ -155,7 +155,7 @@ func (w *importer) block(i *store.BlockItem) error {
 		return err
 	}
 	for _, e := range events {
-		if _, err := remember(w.conn, pack.Seen{Source: e.Source, Seq: e.Seq, UUID: e.UUID}); err != nil {
+		if _, err := remember(w.conn, pack.SeenKey(e.UUID), pack.Seen{Source: e.Source, Seq: e.Seq, UUID: e.UUID}); err != nil {
 			return err
 		}
 	}
