@@ -33,6 +33,10 @@ var layers = map[string][]string{
 		"internal/hook", "internal/store",
 		"internal/store/pack", // the bytes that every store keeps
 	},
+	"internal/store/postgres": {
+		"internal/hook", "internal/store",
+		"internal/store/pack", // the bytes that every store keeps
+	},
 	"internal/store/postgres/postgrestest": {}, // servers for tests: knows PostgreSQL, not us
 	"internal/store/storetest": {
 		"internal/hook", "internal/store",

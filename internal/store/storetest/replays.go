@@ -84,7 +84,7 @@ func replaysNotTheGone(k *kit) {
 	source, h := k.source(), k.hook()
 	gone := k.events(3, source)
 	k.commit(gone...)
-	k.fixture.Advance(time.Second)
+	k.age(time.Second)
 	edge := k.now()
 	there := k.events(2, source)
 	k.commit(there...)
@@ -154,6 +154,7 @@ func replaysSettle(k *kit) {
 		k.check(d.State == want && d.Replay == r.Number, "delivery %d is %v", i, d.State)
 		k.stands(originals[i].Key, hook.Dead, hook.ReasonExhausted)
 	}
+	k.age(time.Second)
 	k.check(k.prune(k.now(), 100) == 5, "not the five events owed to nobody were pruned")
 	k.counts(h.Number, hook.HookCount{Matched: 11, Delivered: 1, Dead: 9, Attempts: 8})
 }
