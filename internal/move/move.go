@@ -34,14 +34,14 @@ var ErrChanged = errors.New("the store and the beginning of its copy do not agre
 // Report is what a copy came to.
 type Report struct {
 	Resumed bool
-	Head    store.HeadItem
 	Sums    []Sum // of all kinds, in their order
 }
 
 // Copy copies a store, or goes on with it, and makes the copy a store that can be
 // served from once both were found to be the same. A *Difference says that they
 // are not. On any other error, and after the process has ended in whatever way,
-// the next Copy of the same store goes on where this one was.
+// the next Copy of the same store goes on where this one was; if that was the end,
+// it compares them once more.
 func Copy(ctx context.Context, o Options) (*Report, error) {
 	if o.Batch == 0 {
 		o.Batch = DefaultBatch
@@ -51,7 +51,7 @@ func Copy(ctx context.Context, o Options) (*Report, error) {
 	}
 	mark, err := o.To.Begin(ctx, o.FromName)
 	if errors.Is(err, store.ErrHolds) && o.sameHead(ctx) {
-		err = fmt.Errorf("%s is a finished copy of %s, or the other way round: %w", o.ToName, o.FromName, err)
+		return o.checkFinished(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -68,18 +68,33 @@ func Copy(ctx context.Context, o Options) (*Report, error) {
 	if err := o.copy(ctx, mark, meter); err != nil {
 		return nil, err
 	}
-	meter.begin(Verifying)
-	report := &Report{Resumed: mark != (store.Mark{})}
-	report.Sums, err = o.verify(ctx, func(item store.Item) {
-		if head, ok := item.(*store.HeadItem); ok {
-			report.Head = *head
-		}
-		meter.add(item)
-	})
+	report, err := o.verify(ctx, meter)
+	if difference := (*Difference)(nil); errors.As(err, &difference) {
+		err = fmt.Errorf("the copy is not what it should be: %w; empty %s and copy again", err, o.ToName)
+	}
 	if err != nil {
 		return nil, err
 	}
+	report.Resumed = mark != (store.Mark{})
 	return report, o.To.Finish(ctx)
+}
+
+// checkFinished makes a copy that was finished already, a moment before its
+// process ended perhaps, a success.
+func (o *Options) checkFinished(ctx context.Context) (*Report, error) {
+	meter, err := o.newMeter(ctx, store.Mark{})
+	if err != nil {
+		return nil, err
+	}
+	report, err := o.verify(ctx, meter)
+	if difference := (*Difference)(nil); errors.As(err, &difference) {
+		err = fmt.Errorf("%s: %w: a finished copy, but one of both was used since: %w", o.ToName, store.ErrHolds, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	report.Resumed = true
+	return report, nil
 }
 
 // copy hands over everything after a mark. One batch is read while the one before

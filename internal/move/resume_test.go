@@ -171,7 +171,11 @@ func TestRefused(t *testing.T) {
 	if _, err := try(t, at("a"), at("opened"), nil); err != nil {
 		t.Error(err)
 	}
-	refused("a", "opened", "is a finished copy of", store.ErrHolds)
+	if report, err := try(t, at("a"), at("opened"), nil); err != nil || !report.Resumed {
+		t.Errorf("copied again: %+v, %v", report, err)
+	}
+	w.with(at("opened"), func() { w.must(w.s.CreateSource(w.ctx, &hook.Source{Name: "beta"})) })
+	refused("a", "opened", "one of both was used since: the copy has source beta, which is not in the source", store.ErrHolds)
 
 	begin := func(o *Options) {
 		o.Batch = 1

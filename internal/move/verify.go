@@ -84,13 +84,12 @@ func member(a, b store.Item) string {
 	return "it"
 }
 
-// verify compares everything. each is called with every item that both have.
-func (o *Options) verify(ctx context.Context, each func(store.Item)) ([]Sum, error) {
-	sums, err := o.compare(ctx, store.KindRejected, false, each)
-	if difference := (*Difference)(nil); errors.As(err, &difference) {
-		err = fmt.Errorf("the copy is not what it should be: %w; empty %s and copy again", err, o.ToName)
-	}
-	return sums, err
+// verify compares everything.
+func (o *Options) verify(ctx context.Context, meter *meter) (report *Report, err error) {
+	meter.begin(Verifying)
+	report = &Report{}
+	report.Sums, err = o.compare(ctx, store.KindRejected, false, func(item store.Item) { meter.add(item) })
+	return report, err
 }
 
 // errEnough ends an Export.
