@@ -10,6 +10,9 @@ need() {
 
 need strace strace
 need curl curl
+# Debian keeps PostgreSQL's programs off the PATH. Whether the cluster that comes
+# with them runs does not matter: the tests start servers of their own.
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 
 [ -n "$missing" ] || exit 0
 

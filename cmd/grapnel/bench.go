@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/bench"
@@ -15,17 +16,22 @@ import (
 // benchCmd is `grapnel bench`. The report goes to stdout, progress to stderr.
 type benchCmd struct {
 	Connections []int         `default:"16,64" help:"Numbers of connections to measure with."`
-	Duration    time.Duration `default:"10s" help:"How long each load lasts. Two are run, relay and gateway, for each number of connections and round."`
+	FanOut      []int         `default:"1" help:"Numbers of event hooks that every event goes to, to measure with; with 0 it goes to none, and intake alone is compared with a handler that reads and answers."`
+	Duration    time.Duration `default:"10s" help:"How long each load lasts. Two are run, relay and gateway, for each number of connections, fan-out and round."`
 	WarmUp      time.Duration `default:"2s" help:"How long the load before it lasts, which does not count."`
 	Events      int64         `placeholder:"N" help:"End a load after so many events if that comes first; 0 for no such limit."`
 	Rounds      int           `default:"3" help:"How often relay and gateway are measured in turn; medians are shown."`
-	Store       string        `placeholder:"URL" help:"The gateway's store, as serve takes it; what the benchmark puts there stays. Without it: SQLite in a new directory, removed afterwards."`
-	Dir         string        `default:"." type:"existingdir" help:"Where that directory is made: name one on the disk that the gateway will use."`
+	Stored      int           `placeholder:"N" help:"Measure also a gateway whose store holds so many events already, with their deliveries settled: throughput, start, pages of lists, disk."`
+	Waiting     int           `placeholder:"N" help:"The same with so many deliveries that wait for a destination that is down."`
+	Prune       bool          `help:"Measure also a gateway that removes as many events that are too old as come in. It does so once a minute: give --duration 3m."`
+	Store       string        `placeholder:"URL" help:"postgres://… of a database whose role may make others: the gateway's store is a new one, dropped afterwards. The server's CPU is counted if it runs on this machine. Without it: SQLite."`
+	Dir         string        `default:"." type:"existingdir" help:"Where the gateway's store gets a new directory, which is removed afterwards: name one on the disk that the gateway will use."`
+	Expect      int           `placeholder:"N" help:"Events/s that the relay is known to reach on this machine when it is idle: a run in which it stays under 0.8 of that is marked as not to be quoted."`
 	Output      string        `enum:"table,json" default:"table" short:"o" help:"How to print: ${enum}."`
 
 	// The relay is this same binary, started by Run with these two.
-	RelayListen string `hidden:""`
-	RelayTo     string `hidden:""`
+	RelayListen string   `hidden:""`
+	RelayTo     []string `hidden:""`
 }
 
 // Validate is called by kong.
@@ -36,11 +42,11 @@ func (c *benchCmd) Validate() error {
 
 func (c *benchCmd) options() bench.Options {
 	return bench.Options{
-		RelayArguments: func(address, to string) []string {
-			return []string{"bench", "--relay-listen", address, "--relay-to", to}
+		RelayArguments: func(address string, to []string) []string {
+			return []string{"bench", "--relay-listen", address, "--relay-to", strings.Join(to, ",")}
 		},
-		Connections: c.Connections, Duration: c.Duration, WarmUp: c.WarmUp, Events: c.Events, Rounds: c.Rounds,
-		Store: c.Store, Dir: c.Dir,
+		Connections: c.Connections, FanOut: c.FanOut, Expect: c.Expect, Duration: c.Duration, WarmUp: c.WarmUp, Events: c.Events, Rounds: c.Rounds,
+		Stored: c.Stored, Waiting: c.Waiting, Prune: c.Prune, Store: c.Store, Dir: c.Dir,
 		Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
 	}
 }

@@ -19,12 +19,12 @@ type serveCmd struct {
 
 	Listen      string `help:"Address that Okta reaches: /in/…, /livez." default:"${listen}" env:"GRAPNEL_LISTEN"`
 	AdminListen string `help:"Address of the APIs: /api/v1/…, /v1/…, /livez, /readyz." default:"${admin_listen}" env:"GRAPNEL_ADMIN_LISTEN"`
-	Store       string `help:"Where everything is kept: sqlite:PATH." default:"${store}" env:"GRAPNEL_STORE"`
+	Store       string `help:"Where everything is kept: sqlite:PATH, or postgres://USER:PASSWORD@HOST/DATABASE for any number of gateways." default:"${store}" env:"GRAPNEL_STORE"`
 
 	AdminToken     string `help:"Admin token. Better in the environment or a file than here." env:"GRAPNEL_ADMIN_TOKEN" placeholder:"TOKEN"`
-	AdminTokenFile string `help:"File that holds the admin token; without one the first start writes it beside the SQLite file." env:"GRAPNEL_ADMIN_TOKEN_FILE" placeholder:"FILE"`
+	AdminTokenFile string `help:"File that holds the admin token; without one the first start writes it beside the SQLite file; PostgreSQL needs one." env:"GRAPNEL_ADMIN_TOKEN_FILE" placeholder:"FILE"`
 	SecretKey      string `help:"Key that seals secrets at rest: 32 bytes in base64." env:"GRAPNEL_SECRET_KEY" placeholder:"KEY"`
-	SecretKeyFile  string `help:"File that holds the key; without one the first start writes it beside the SQLite file." env:"GRAPNEL_SECRET_KEY_FILE" placeholder:"FILE"`
+	SecretKeyFile  string `help:"File that holds the key; without one the first start writes it beside the SQLite file; PostgreSQL needs one." env:"GRAPNEL_SECRET_KEY_FILE" placeholder:"FILE"`
 
 	PublicURL string `name:"public-url" help:"How Okta reaches --listen." env:"GRAPNEL_PUBLIC_URL" placeholder:"URL"`
 	AdminURL  string `name:"admin-url" help:"How people reach --admin-listen." env:"GRAPNEL_ADMIN_URL" placeholder:"URL"`

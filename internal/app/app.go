@@ -28,7 +28,6 @@ import (
 	"github.com/grapnel-hooks/grapnel/internal/replay"
 	"github.com/grapnel-hooks/grapnel/internal/secret"
 	"github.com/grapnel-hooks/grapnel/internal/store"
-	"github.com/grapnel-hooks/grapnel/internal/store/sqlite"
 	"github.com/grapnel-hooks/grapnel/internal/upkeep"
 )
 
@@ -52,6 +51,9 @@ type App struct {
 	undo                      teardown
 	failed                    chan error
 	stale                     chan struct{} // holds one when a reload has failed
+	changed                   chan struct{} // holds one when another gateway has changed something
+	changes                   int64         // store.Members.Changes when it was looked at last
+	reloading, sourcing       sync.Mutex    // so that no older state replaces a newer one
 
 	// Made are the credential files that this start has made.
 	Made []string
@@ -65,13 +67,17 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if err := opts.fill(); err != nil {
 		return nil, &SettingError{err}
 	}
-	a := &App{options: opts, log: opts.Log, failed: make(chan error, 2), stale: make(chan struct{}, 1)}
+	at, err := parseStore(opts.Store)
+	if err != nil {
+		return nil, &SettingError{err}
+	}
+	a := &App{options: opts, log: opts.Log, failed: make(chan error, 2), stale: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			a.undo.run(context.Background(), a.log)
 		}
 	}()
-	if err := a.openStore(ctx); err != nil {
+	if err := a.openStore(ctx, at); err != nil {
 		return nil, err
 	}
 	guard, err := a.newReach()
@@ -83,7 +89,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	channel := webhook.New(webhook.Options{
-		Client: guard.Client(), Identity: a.store.Identity(), OrgHost: a.orgHost, Version: opts.Version,
+		Reach: guard, Identity: a.store.Identity(), OrgHost: a.orgHost, Version: opts.Version,
 	})
 	a.engine = deliver.New(deliver.Options{Store: a.store, Channel: channel, Log: a.log})
 	if a.intake, err = intake.New(ctx, a.store, a.engine, a.log); err != nil {
@@ -93,10 +99,15 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		Store: a.store, Key: a.key, CheckURL: guard.CheckURL, Verify: a.verify(channel), Changed: a.reload,
 		AdminUser: adminUser, Rules: admin.GatewayRules(), Log: a.log,
 	})
-	a.receiver = receive.New(receive.Options{
+	receiving := receive.Options{
 		Accept: a.intake.Accept, Count: a.store.Count, Challenged: a.challenged, LearnHost: a.learnHost,
 		BodyLimit: opts.BodyLimit, Log: a.log,
-	})
+	}
+	if at.shared() {
+		sources := refresher{load: a.reloadSources}
+		receiving.Refresh = sources.refresh
+	}
+	a.receiver = receive.New(receiving)
 	a.upkeep = upkeep.New(upkeep.Options{
 		Store: a.store, Events: opts.Retention, Keys: opts.DedupeRetention, Size: opts.RetentionSize, Log: a.log,
 	})
@@ -105,29 +116,6 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 
 // adminUser is who changes things with the admin token, in Okta's createdBy.
 const adminUser = "00uadmintoken0000001"
-
-func (a *App) openStore(ctx context.Context) error {
-	path, err := storePath(a.options.Store)
-	if err != nil {
-		return &SettingError{err}
-	}
-	c, err := a.options.loadCredentials(path)
-	if err != nil {
-		return err
-	}
-	a.key, a.token, a.TokenFile, a.Made = c.key, c.token, c.tokenFile, c.made
-	s, err := sqlite.Open(ctx, sqlite.Options{Path: path})
-	if err != nil {
-		return err
-	}
-	a.store = s
-	a.undo.add("store", func(context.Context) {
-		if err := s.Close(); err != nil {
-			a.log.Error("the store did not close well", "error", err)
-		}
-	})
-	return checkCanary(ctx, s, a.key)
-}
 
 func (a *App) newReach() (*reach.Reach, error) {
 	allow, err := reach.ParseAllow(a.options.AllowDestination)
@@ -282,26 +270,35 @@ func (a *App) reload(ctx context.Context) error {
 	return err
 }
 
-// reloadAgain tries again, once a second, what reload could not do.
-func (a *App) reloadAgain(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-a.stale:
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Second):
-		}
-		if err := a.reload(ctx); err != nil {
-			a.log.Error("sources and hooks cannot be read; trying again", "error", err)
-		}
+func (a *App) reloadOnce(ctx context.Context) error {
+	a.reloading.Lock()
+	defer a.reloading.Unlock()
+	if err := a.reloadSources(ctx); err != nil {
+		return err
 	}
+	if err := a.intake.Reload(ctx); err != nil {
+		return err
+	}
+	hooks, _, err := a.store.EventHooks(ctx)
+	if err != nil {
+		return err
+	}
+	opened := make([]hook.EventHook, 0, len(hooks))
+	for _, h := range hooks {
+		if err := admin.OpenEventHook(a.key, &h); err != nil {
+			a.log.Error("a hook cannot be delivered to; replace its channel", "hook", h.ID, "error", err)
+			continue
+		}
+		opened = append(opened, h)
+	}
+	a.engine.SetHooks(opened)
+	return nil
 }
 
-func (a *App) reloadOnce(ctx context.Context) error {
+// reloadSources makes the receiver see the sources that the store has now.
+func (a *App) reloadSources(ctx context.Context) error {
+	a.sourcing.Lock()
+	defer a.sourcing.Unlock()
 	sources, err := a.store.Sources(ctx)
 	if err != nil {
 		return err
@@ -319,22 +316,6 @@ func (a *App) reloadOnce(ctx context.Context) error {
 	}
 	a.hosts.Store(&hosts)
 	a.receiver.SetSources(known)
-	if err := a.intake.Reload(ctx); err != nil {
-		return err
-	}
-	hooks, _, err := a.store.EventHooks(ctx)
-	if err != nil {
-		return err
-	}
-	opened := make([]hook.EventHook, 0, len(hooks))
-	for _, h := range hooks {
-		if err := admin.OpenEventHook(a.key, &h); err != nil {
-			a.log.Error("a hook cannot be delivered to; replace its channel", "hook", h.ID, "error", err)
-			continue
-		}
-		opened = append(opened, h)
-	}
-	a.engine.SetHooks(opened)
 	return nil
 }
 

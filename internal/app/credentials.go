@@ -31,26 +31,36 @@ type credentials struct {
 }
 
 // loadCredentials takes the token and the key from where the options say, or
-// from files beside the store, which it makes when they are missing.
-func (o *Options) loadCredentials(storeFile string) (c credentials, err error) {
-	dir := filepath.Dir(storeFile)
+// from files beside the SQLite file, which it makes when they are missing. Those
+// who share a database must have the same, so there they have to be given.
+func (o *Options) loadCredentials(at storeAt) (c credentials, err error) {
+	var tokenFile, keyFile string
+	if !at.shared() {
+		tokenFile, keyFile = filepath.Join(filepath.Dir(at.path), TokenFile), filepath.Join(filepath.Dir(at.path), KeyFile)
+	}
 	c.token = o.AdminToken
 	if c.token == "" {
+		if o.AdminTokenFile == "" && at.shared() {
+			return c, &SettingError{errors.New("a gateway on PostgreSQL needs the admin token that all its nodes share; give it with --admin-token-file or GRAPNEL_ADMIN_TOKEN")}
+		}
 		c.tokenFile = o.AdminTokenFile
-		if c.token, err = o.secretFile(&c.tokenFile, filepath.Join(dir, TokenFile), access.NewToken, &c.made); err != nil {
+		if c.token, err = o.secretFile(&c.tokenFile, tokenFile, access.NewToken, &c.made); err != nil {
 			return c, fmt.Errorf("admin token: %w", err)
 		}
 	}
 	key := o.SecretKey
 	if key == "" {
+		if o.SecretKeyFile == "" && at.shared() {
+			return c, &SettingError{errors.New("a gateway on PostgreSQL needs the key that all its nodes seal secrets with; give it with --secret-key-file or GRAPNEL_SECRET_KEY (openssl rand -base64 32 makes one)")}
+		}
 		c.keyFile = o.SecretKeyFile
 		// A store without its key must not get another one: what it has
 		// sealed would be lost.
 		generate := func() string { return secret.GenerateKey().Encode() }
-		if _, err := os.Stat(storeFile); err == nil {
+		if _, err := os.Stat(at.path); err == nil {
 			generate = nil
 		}
-		if key, err = o.secretFile(&c.keyFile, filepath.Join(dir, KeyFile), generate, &c.made); err != nil {
+		if key, err = o.secretFile(&c.keyFile, keyFile, generate, &c.made); err != nil {
 			return c, fmt.Errorf("secret key: %w", err)
 		}
 	}
@@ -93,7 +103,14 @@ func checkCanary(ctx context.Context, s store.Registry, key secret.Key) error {
 		return err
 	}
 	if canary == nil {
-		return s.SetCanary(ctx, key.Canary())
+		err := s.SetCanary(ctx, key.Canary())
+		if !errors.Is(err, store.ErrExists) {
+			return err
+		}
+		// Another process was quicker.
+		if canary, err = s.Canary(ctx); err != nil {
+			return err
+		}
 	}
 	return key.CheckCanary(canary)
 }

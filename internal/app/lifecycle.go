@@ -11,15 +11,19 @@ import (
 
 // Start serves. It returns at once; Failed tells if a listener fails later.
 func (a *App) Start(ctx context.Context) error {
+	if err := a.join(ctx); err != nil {
+		return err
+	}
 	if err := a.reload(ctx); err != nil {
 		return err
 	}
+	a.background("membership", a.beat)
 	a.engine.Start()
 	a.undo.add("deliveries", a.engine.Stop)
 	a.background("upkeep", a.upkeep.Run)
 	a.background("intake", a.intake.Run)
 	a.background("counters", a.receiver.Run)
-	a.background("reload", a.reloadAgain)
+	a.background("changes", a.follow)
 	a.serve("admin", a.private, a.adminListen)
 	a.serve("public", a.public, a.publicListen)
 	return nil

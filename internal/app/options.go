@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -23,12 +21,12 @@ type Options struct {
 	Listen      string // address of the public listener
 	AdminListen string // address of the admin listener
 
-	Store string // "sqlite:PATH"
+	Store string // "sqlite:PATH" or "postgres://…"
 
 	AdminToken     string // else the file's
-	AdminTokenFile string // else beside the SQLite file, made when missing
+	AdminTokenFile string // else beside the SQLite file, made when missing; PostgreSQL must be given one
 	SecretKey      string // else the file's
-	SecretKeyFile  string // else beside the SQLite file, made when missing
+	SecretKeyFile  string // else beside the SQLite file, made when missing; PostgreSQL must be given one
 
 	PublicURL string // else http://Listen
 	AdminURL  string // else each request's own
@@ -114,16 +112,4 @@ func checkURL(flag string, text *string) error {
 	}
 	*text = strings.TrimSuffix(*text, "/")
 	return nil
-}
-
-// storePath returns the path of the SQLite file that a store's URL names.
-func storePath(store string) (string, error) {
-	path, ok := strings.CutPrefix(store, "sqlite:")
-	if !ok || path == "" {
-		return "", fmt.Errorf("--store %q is not a store; write sqlite:PATH", store)
-	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return "", fmt.Errorf("--store %q is a directory; name a file in it, like sqlite:%s", store, filepath.Join(path, "grapnel.db"))
-	}
-	return path, nil
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -15,9 +15,15 @@ type Options struct {
 	// Executable is the grapnel binary; the gateway is `Executable serve`.
 	Executable string
 	// RelayArguments are Executable's that make it call ServeRelay.
-	RelayArguments func(address, to string) []string
+	RelayArguments func(address string, to []string) []string
 	// Connections are the numbers of connections to measure with, each 1 to 1,000.
 	Connections []int
+	// FanOut are the numbers of event hooks to measure with, each 0 to 100; with 0
+	// nothing is delivered, and intake alone is measured.
+	FanOut []int
+	// Expect is how many events/s the relay is known to reach on this machine when
+	// it is idle and every event goes to one destination; 0 if that is not known.
+	Expect int
 	// Duration is how long a load lasts, WarmUp the one before it; 5 minutes each at most.
 	Duration, WarmUp time.Duration
 	// Events ends a load, and a warm-up, after so many events when that comes before its
@@ -25,15 +31,25 @@ type Options struct {
 	Events int64
 	// Rounds is how often all of it is measured, 1 to 100.
 	Rounds int
-	// Store is the gateway's, as `serve --store` takes it; it must be free for
-	// use, and what the benchmark puts there stays. Empty: SQLite in a new
-	// directory in Dir, one for each phase, which is removed.
+	// Stored and Waiting are how many events the store of a third side holds before
+	// it is measured, at most 100,000,000: with their deliveries settled, and
+	// waiting for a destination that is down. 0 and 0: there is no third side.
+	Stored, Waiting int
+	// Prune has the third side prune while it is measured. Not with Stored or Waiting.
+	Prune bool
+	// Store is the URL of a PostgreSQL server's database, whose role may make
+	// others: each gateway's store is a new one, which is dropped. Empty: SQLite.
 	Store string
-	// Dir is where that directory is made.
+	// Dir is where each gateway gets a new directory, which is removed.
 	Dir string
 	// Progress is told, in a line without a newline, what has been measured.
 	Progress func(line string)
+
+	server *database // of Store, while Run runs
 }
+
+// maxStored bounds what a store is filled with.
+const maxStored = 100_000_000
 
 // Check returns what is wrong with o, in words for a command line.
 func (o *Options) Check() error {
@@ -44,6 +60,26 @@ func (o *Options) Check() error {
 		if n < 1 || n > 1000 {
 			return fmt.Errorf("%d connections: must be 1 to 1000", n)
 		}
+	}
+	if len(o.FanOut) == 0 || len(o.FanOut) > 10 {
+		return errors.New("give 1 to 10 numbers of event hooks")
+	}
+	for _, n := range o.FanOut {
+		if n < 0 || n > 100 {
+			return fmt.Errorf("a fan-out of %d: must be 0 to 100", n)
+		}
+	}
+	if o.Expect < 0 || o.Expect > 0 && !slices.Contains(o.FanOut, 1) {
+		return errors.New("what the relay is expected to reach is compared at a fan-out of 1: measure that, too")
+	}
+	if o.Stored < 0 || o.Waiting < 0 || max(o.Stored, o.Waiting) > maxStored {
+		return fmt.Errorf("%d events stored and %d waiting: each must be 0 to %d", o.Stored, o.Waiting, maxStored)
+	}
+	if o.Prune && o.Stored+o.Waiting > 0 {
+		return errors.New("pruning is measured on a store of its own: fill one in another run")
+	}
+	if o.Prune && o.Store != "" {
+		return errors.New("on PostgreSQL events go by whole days, which no load lasts long enough for")
 	}
 	if o.Duration < 100*time.Millisecond || o.Duration > 5*time.Minute {
 		return fmt.Errorf("a duration of %v: must be 100ms to 5m", o.Duration)
@@ -62,138 +98,129 @@ func (o *Options) Check() error {
 
 // Report is the outcome of a benchmark.
 type Report struct {
-	CPUs     int      `json:"cpus"`
-	System   string   `json:"system"` // GOOS/GOARCH
-	Go       string   `json:"go"`
-	Store    string   `json:"store"`
-	Duration string   `json:"duration"`
-	Rounds   int      `json:"rounds"`
-	Results  []Result `json:"results"`
+	CPUs     int    `json:"cpus"`
+	System   string `json:"system"` // GOOS/GOARCH
+	Go       string `json:"go"`
+	Store    string `json:"store"`
+	Duration string `json:"duration"`
+	Rounds   int    `json:"rounds"`
+	// Third names the third side, "" if there is none.
+	Third   string   `json:"third,omitempty"`
+	Results []Result `json:"results"`
+	// Filled is nil if no store was filled beforehand.
+	Filled *Filled `json:"filled,omitempty"`
 	// Notes say what speaks against relying on the figures.
 	Notes []string `json:"notes,omitzero"`
 }
 
-// Result is what was measured with one number of connections. Its measures are
-// medians over the rounds, each taken by itself, apart from the peak memory,
-// which is the largest; the ratio is the median of the rounds' ratios; counts
-// are sums.
-type Result struct {
-	Connections int      `json:"connections"`
-	Relay       Figures  `json:"relay"`
-	Gateway     Figures  `json:"gateway"`
-	Ratio       Measures `json:"ratio"` // gateway/relay
-	Each        []Round  `json:"each"`
-}
-
-// Round is the relay and then the gateway, measured one right after the other.
-type Round struct {
-	Relay   Figures `json:"relay"`
-	Gateway Figures `json:"gateway"`
-}
-
-// Run measures relay and gateway in turn. It returns early, with an error and
-// no process left behind, when ctx ends or a process under test fails.
-func Run(ctx context.Context, o Options) (*Report, error) {
+// Run measures all sides in turn. It returns early, with an error and no process
+// left behind, when ctx ends or a process under test fails.
+func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	report := &Report{
 		CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
-		Store: o.Store, Duration: o.Duration.String(), Rounds: o.Rounds,
+		Store: "sqlite in a new directory in " + o.Dir, Duration: o.Duration.String(), Rounds: o.Rounds,
+		Third: o.thirdName(),
 	}
-	if o.Store == "" {
-		report.Store = "sqlite in a new directory in " + o.Dir
-		if inMemory(o.Dir) {
-			report.Notes = append(report.Notes, o.Dir+" is in memory, where fsync costs nothing: "+
-				"the gateway's figures are too good; name a directory on a disk with --dir")
+	if o.Store != "" {
+		if o.server, err = connect(ctx, o.Store); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, o.server.close()) }()
+		report.Store = "PostgreSQL at " + o.server.url.Host
+	}
+	report.Notes = o.notes()
+	for _, fanOut := range o.FanOut {
+		for _, connections := range o.Connections {
+			report.Results = append(report.Results, Result{Load: Load{connections, fanOut}})
 		}
 	}
-	for _, n := range o.Connections {
-		report.Results = append(report.Results, Result{Connections: n})
+	filled, err := o.fillStocks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if filled != nil {
+		defer func() { err = errors.Join(err, filled.remove()) }()
 	}
 	for round := range o.Rounds {
 		for i := range report.Results {
-			r := &report.Results[i]
-			var both Round
-			for _, side := range []struct {
-				name  string
-				start starter
-				into  *Figures
-			}{{relayName, o.startRelay, &both.Relay}, {gatewayName, o.startGateway, &both.Gateway}} {
-				var err error
-				if *side.into, err = o.phase(ctx, side.start, r.Connections); err != nil {
-					return nil, err
-				}
-				o.Progress(fmt.Sprintf("round %d of %d, %d connections, %s: %.0f events/s delivered",
-					round+1, o.Rounds, r.Connections, side.name, side.into.DeliveredPerSecond))
+			if err := o.round(ctx, round, &report.Results[i], filled); err != nil {
+				return nil, err
 			}
-			r.Each = append(r.Each, both)
 		}
 	}
 	for i := range report.Results {
 		report.Results[i].condense()
-		report.Notes = append(report.Notes, report.Results[i].doubts()...)
+		report.Notes = append(report.Notes, report.Results[i].doubts(o.Expect)...)
 	}
-	return report, nil
+	if filled != nil {
+		report.Filled, err = o.compare(ctx, filled)
+	}
+	return report, err
 }
 
-func (r *Result) condense() {
-	var relay, gateway, ratio []Measures
-	var relayPeak, gatewayPeak float64
-	for _, round := range r.Each {
-		relay = append(relay, round.Relay.Measures)
-		gateway = append(gateway, round.Gateway.Measures)
-		ratio = append(ratio, round.Gateway.over(round.Relay.Measures))
-		r.Relay.add(round.Relay.Counts)
-		r.Gateway.add(round.Gateway.Counts)
-		relayPeak = max(relayPeak, round.Relay.PeakMemory)
-		gatewayPeak = max(gatewayPeak, round.Gateway.PeakMemory)
+// notes says what speaks against relying on figures before there are any.
+func (o *Options) notes() (notes []string) {
+	if o.server != nil && o.server.postmaster == 0 {
+		notes = append(notes, "the database server's processes cannot be seen from here: its CPU is not counted")
 	}
-	r.Relay.Measures, r.Gateway.Measures, r.Ratio = medians(relay), medians(gateway), medians(ratio)
-	r.Relay.PeakMemory, r.Gateway.PeakMemory = relayPeak, gatewayPeak
-}
-
-// steady is how far apart, as a part of the median, the relay's rounds may lie
-// before a note says so; idle is the part of the machine that others may use.
-const (
-	steady = 0.15
-	idle   = 0.05
-)
-
-// doubts says what speaks against relying on r.
-func (r *Result) doubts() []string {
-	var notes []string
-	low, high, busy := math.Inf(1), 0.0, 0.0
-	for _, round := range r.Each {
-		low, high = min(low, round.Relay.DeliveredPerSecond), max(high, round.Relay.DeliveredPerSecond)
-		busy = max(busy, round.Relay.Others, round.Gateway.Others)
+	if o.server == nil && inMemory(o.Dir) {
+		notes = append(notes, o.Dir+" is in memory, where fsync costs nothing: "+
+			"the gateway's figures are too good; name a directory on a disk with --dir")
 	}
-	if spread := (high - low) / r.Relay.DeliveredPerSecond; spread > steady {
-		notes = append(notes, fmt.Sprintf("%d connections: the relay's rounds lie %.0f %% apart (%.0f to %.0f events/s): "+
-			"measure again when the machine is idle", r.Connections, spread*100, low, high))
-	}
-	if busy > idle {
-		notes = append(notes, fmt.Sprintf("%d connections: other processes used up to %.0f %% of the machine: "+
-			"measure again when it is idle", r.Connections, busy*100))
-	}
-	if n := r.Relay.Lost; n > 0 {
-		notes = append(notes, fmt.Sprintf("%d connections: the relay lost %d events; its figures are too good", r.Connections, n))
+	if o.Prune && o.Duration < 3*upkeepEvery {
+		notes = append(notes, fmt.Sprintf("the gateway prunes once a minute, which a load of %v shows little of: "+
+			"measure again with --duration 3m", o.Duration))
 	}
 	return notes
+}
+
+// round measures each side once.
+func (o *Options) round(ctx context.Context, number int, r *Result, filled *stocks) error {
+	var each Round
+	measure := func(name string, start starter) (Figures, error) {
+		f, err := o.phase(ctx, start, r.Load)
+		if err == nil {
+			o.Progress(fmt.Sprintf("round %d of %d, %v, %s: %.0f events/s", number+1, o.Rounds, r.Load, name, r.rate(&f.Measures)))
+		}
+		return f, err
+	}
+	var err error
+	if each.Relay, err = measure(r.yardstick(), o.startRelay); err != nil {
+		return err
+	}
+	if each.Gateway, err = measure(gatewayName, o.startGateway); err != nil {
+		return err
+	}
+	if name, start := o.third(filled, &each); start != nil {
+		f, err := measure(name, start)
+		if err != nil {
+			return err
+		}
+		each.Filled = &f
+	}
+	r.Each = append(r.Each, each)
+	return nil
 }
 
 // Err returns what the gateway must never do and did, else nil.
 func (r *Report) Err() error {
 	var lost, unexpected int64
 	for _, result := range r.Results {
-		lost += result.Gateway.Lost
-		unexpected += result.Gateway.Unexpected
+		for _, side := range []*Figures{&result.Gateway, result.Filled} {
+			if side != nil {
+				lost += side.Lost
+				unexpected += side.Unexpected
+			}
+		}
 	}
 	switch {
 	case lost > 0:
-		return fmt.Errorf("the gateway acknowledged %d events that it did not deliver within the time given", lost)
+		return fmt.Errorf("the gateway acknowledged events of which it did not make %d deliveries within the time given", lost)
 	case unexpected > 0:
-		return fmt.Errorf("the gateway delivered %d events that were never sent to it", unexpected)
+		return fmt.Errorf("the gateway made %d deliveries that it did not owe", unexpected)
 	}
 	return nil
 }

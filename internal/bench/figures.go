@@ -12,12 +12,18 @@ import (
 type Measures struct {
 	AcknowledgedPerSecond float64 `json:"acknowledgedPerSecond"`
 	DeliveredPerSecond    float64 `json:"deliveredPerSecond"`
+	DeliveriesPerSecond   float64 `json:"deliveriesPerSecond"`
 	AckP50                float64 `json:"ackP50Seconds"`
 	AckP99                float64 `json:"ackP99Seconds"`
 	DeliveryP50           float64 `json:"deliveryP50Seconds"`
 	DeliveryP99           float64 `json:"deliveryP99Seconds"`
 	CPUPer1000            float64 `json:"cpuSecondsPer1000,omitzero"`
-	PeakMemory            float64 `json:"peakMemoryBytes,omitzero"`
+	// DatabaseCPUPer1000 is the part of CPUPer1000 that the database server took.
+	DatabaseCPUPer1000   float64 `json:"databaseCPUSecondsPer1000,omitzero"`
+	CPUPer1000Deliveries float64 `json:"cpuSecondsPer1000Deliveries,omitzero"`
+	PeakMemory           float64 `json:"peakMemoryBytes,omitzero"`
+	// DiskPerEvent is by how many bytes the store grew for each event.
+	DiskPerEvent float64 `json:"diskBytesPerEvent,omitzero"`
 	// LoadCPUPer1000 is what load generator and sink took: that much of the
 	// machine was not there for the process under test.
 	LoadCPUPer1000 float64 `json:"loadCPUSecondsPer1000,omitzero"`
@@ -28,19 +34,21 @@ type Measures struct {
 
 func (m *Measures) all() []*float64 {
 	return []*float64{
-		&m.AcknowledgedPerSecond, &m.DeliveredPerSecond, &m.AckP50, &m.AckP99,
-		&m.DeliveryP50, &m.DeliveryP99, &m.CPUPer1000, &m.PeakMemory, &m.LoadCPUPer1000, &m.Others,
+		&m.AcknowledgedPerSecond, &m.DeliveredPerSecond, &m.DeliveriesPerSecond, &m.AckP50, &m.AckP99,
+		&m.DeliveryP50, &m.DeliveryP99, &m.CPUPer1000, &m.DatabaseCPUPer1000, &m.CPUPer1000Deliveries, &m.PeakMemory, &m.DiskPerEvent,
+		&m.LoadCPUPer1000, &m.Others,
 	}
 }
 
-// Counts are whole numbers of events of one or several phases.
+// Counts are whole numbers of one or several phases: of events those that were
+// acknowledged and refused, of deliveries the others.
 type Counts struct {
 	Acknowledged int64 `json:"acknowledged"`
 	Delivered    int64 `json:"delivered"`
 	Refused      int64 `json:"refused"`    // answered 503
 	Lost         int64 `json:"lost"`       // answered 200, never arrived
 	Repeated     int64 `json:"repeated"`   // arrivals after an event's first
-	Unexpected   int64 `json:"unexpected"` // arrivals of what was never sent
+	Unexpected   int64 `json:"unexpected"` // arrivals of what was never sent, or not there
 }
 
 func (c *Counts) add(other Counts) {
@@ -62,23 +70,30 @@ type Figures struct {
 // loader may be running.
 func (l *ledger) figures(from int64) Measures {
 	var acks, deliveries []int64
-	first, lastAck, lastArrival := int64(math.MaxInt64), int64(0), int64(0)
+	first, lastAck, lastArrival, delivered := int64(math.MaxInt64), int64(0), int64(0), 0
 	for i := from; i < l.taken.Load(); i++ {
 		first = min(first, l.sent[i])
 		if at := l.acked[i]; at != 0 {
 			acks = append(acks, at-l.sent[i])
 			lastAck = max(lastAck, at)
 		}
-		if at := l.arrived[i].Load(); at != 0 {
-			deliveries = append(deliveries, at-l.sent[i])
-			lastArrival = max(lastArrival, at)
+		of := l.deliveries(i)
+		for d := range of {
+			if at := of[d].Load(); at != 0 {
+				deliveries = append(deliveries, at-l.sent[i])
+				lastArrival = max(lastArrival, at)
+			}
+		}
+		if l.fanOut > 0 && l.missing(i) == 0 {
+			delivered++
 		}
 	}
 	slices.Sort(acks)
 	slices.Sort(deliveries)
 	return Measures{
 		AcknowledgedPerSecond: rate(len(acks), lastAck-first),
-		DeliveredPerSecond:    rate(len(deliveries), lastArrival-first),
+		DeliveredPerSecond:    rate(delivered, lastArrival-first),
+		DeliveriesPerSecond:   rate(len(deliveries), lastArrival-first),
 		AckP50:                seconds(percentile(acks, 50)),
 		AckP99:                seconds(percentile(acks, 99)),
 		DeliveryP50:           seconds(percentile(deliveries, 50)),
@@ -89,16 +104,13 @@ func (l *ledger) figures(from int64) Measures {
 // counts is complete only when nothing can arrive any more.
 func (l *ledger) counts() Counts {
 	c := Counts{
-		Delivered: l.first.Load(), Refused: l.refused.Load(),
+		Acknowledged: l.acknowledged(0),
+		Delivered:    l.first.Load(), Refused: l.refused.Load(),
 		Repeated: l.repeated.Load(), Unexpected: l.unexpected.Load(),
 	}
 	for i := range l.taken.Load() {
-		if l.acked[i] == 0 {
-			continue
-		}
-		c.Acknowledged++
-		if l.arrived[i].Load() == 0 {
-			c.Lost++
+		if l.acked[i] != 0 {
+			c.Lost += l.missing(i)
 		}
 	}
 	return c
@@ -135,17 +147,18 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-// medians takes the median of each measure by itself.
-func medians(rounds []Measures) Measures {
-	var result Measures
-	for i, into := range result.all() {
+// measured is a set of measures.
+type measured interface{ all() []*float64 }
+
+// mediansOf sets each measure to the median of that measure in the rounds.
+func mediansOf[M measured](into M, rounds []M) {
+	for i, into := range into.all() {
 		values := make([]float64, len(rounds))
 		for j := range rounds {
 			values[j] = *rounds[j].all()[i]
 		}
 		*into = median(values)
 	}
-	return result
 }
 
 // over divides each measure by the other's; 0 where the other's is 0.

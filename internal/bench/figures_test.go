@@ -50,7 +50,7 @@ func TestMedian(t *testing.T) {
 // TestFigures works out by hand four events after one of the warm-up: one is
 // refused, one is delivered though not acknowledged, one is lost.
 func TestFigures(t *testing.T) {
-	l := newLedger(newEventID(1), 10)
+	l := newLedger(newEventID(1), 10, 1)
 	ms := int64(time.Millisecond)
 	for _, e := range []struct{ sent, acked, arrived int64 }{
 		{1, 2, 3},
@@ -66,7 +66,7 @@ func TestFigures(t *testing.T) {
 	}
 	got := l.figures(1)
 	want := Measures{
-		AcknowledgedPerSecond: 3, DeliveredPerSecond: 0.75,
+		AcknowledgedPerSecond: 3, DeliveredPerSecond: 0.75, DeliveriesPerSecond: 0.75,
 		AckP50: 0.030, AckP99: 0.200, DeliveryP50: 0.5, DeliveryP99: 3.1,
 	}
 	if got != want {
@@ -84,10 +84,10 @@ func TestRoundsAreCondensed(t *testing.T) {
 	figures := func(rate, memory float64, lost int64) Figures {
 		return Figures{Measures: Measures{DeliveredPerSecond: rate, PeakMemory: memory}, Counts: Counts{Delivered: 10, Lost: lost}}
 	}
-	r := Result{Connections: 64, Each: []Round{
-		{figures(100, 5, 0), figures(50, 7, 1)},
-		{figures(200, 4, 0), figures(60, 9, 0)},
-		{figures(110, 3, 0), figures(44, 8, 2)},
+	r := Result{Load: Load{64, 1}, Each: []Round{
+		{Relay: figures(100, 5, 0), Gateway: figures(50, 7, 1)},
+		{Relay: figures(200, 4, 0), Gateway: figures(60, 9, 0)},
+		{Relay: figures(110, 3, 0), Gateway: figures(44, 8, 2)},
 	}}
 	r.condense()
 	if r.Relay.DeliveredPerSecond != 110 || r.Gateway.DeliveredPerSecond != 50 {
@@ -103,11 +103,17 @@ func TestRoundsAreCondensed(t *testing.T) {
 	if r.Gateway.Lost != 3 || r.Gateway.Delivered != 30 {
 		t.Errorf("counts %+v, want sums", r.Gateway.Counts)
 	}
-	if notes := r.doubts(); len(notes) != 1 {
+	if notes := r.doubts(100); len(notes) != 1 {
 		t.Errorf("notes %q, want one on the relay's spread", notes)
 	}
+	if notes := r.doubts(138); len(notes) != 2 || !strings.Contains(notes[0], "not to be quoted") {
+		t.Errorf("notes %q, want one on the rate that was expected too", notes)
+	}
+	if notes := (&Result{Load: Load{64, 10}, Relay: r.Relay, Each: r.Each}).doubts(138); len(notes) != 1 {
+		t.Errorf("notes %q: the rate expected at a fan-out of 1 was held against one of 10", notes)
+	}
 	r.Each[1].Gateway.Others = 0.3
-	if notes := r.doubts(); len(notes) != 2 || !strings.Contains(notes[1], "30 %") {
+	if notes := r.doubts(100); len(notes) != 2 || !strings.Contains(notes[1], "30 %") {
 		t.Errorf("notes %q, want one on the others' share too", notes)
 	}
 	if (&Report{Results: []Result{r}}).Err() == nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -16,14 +17,14 @@ import (
 
 // through sends events over the connections through a relay in this process to
 // a sink whose bodies accept gets, and returns when the relay has nothing left.
-func through(t *testing.T, l *ledger, connections int, events int64, accept func([]byte)) {
+func through(t *testing.T, l *ledger, connections int, events int64, accept func(int, []byte)) {
 	t.Helper()
 	s, err := startSink(t.Context(), accept)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.stop()
-	relay := NewRelay("http://" + s.address + "/")
+	relay := NewRelay(s.urls(l.fanOut))
 	server := httptest.NewServer(relay)
 	load, err := newLoader(t.Context(), target{address: server.Listener.Addr().String(), path: "/", secret: "x"}, "a.okta.example", connections, l)
 	if err != nil {
@@ -40,7 +41,7 @@ func through(t *testing.T, l *ledger, connections int, events int64, accept func
 
 func TestEveryEventIsAccountedFor(t *testing.T) {
 	for _, connections := range []int{1, 8} {
-		l := newLedger(newEventID(3), 1000)
+		l := newLedger(newEventID(3), 1000, 1)
 		through(t, l, connections, 500, l.arrive)
 		if got, want := l.counts(), (Counts{Acknowledged: 500, Delivered: 500}); got != want {
 			t.Errorf("%d connections: %+v, want %+v", connections, got, want)
@@ -52,12 +53,46 @@ func TestEveryEventIsAccountedFor(t *testing.T) {
 	}
 }
 
+func TestEveryDeliveryIsAccountedFor(t *testing.T) {
+	l := newLedger(newEventID(3), 1000, 3)
+	through(t, l, 4, 500, func(destination int, body []byte) {
+		// Of each event one of three deliveries is missing, of event 7 none.
+		if uuid, _ := nextUUID(body); bytes.HasSuffix(uuid, []byte("00000007")) || destination != 1 {
+			l.arrive(destination, body)
+		}
+	})
+	if got, want := l.counts(), (Counts{Acknowledged: 500, Delivered: 1001, Lost: 499}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	m := l.figures(0)
+	if ratio := m.DeliveriesPerSecond / m.DeliveredPerSecond; math.Abs(ratio-1001) > 1e-6 {
+		t.Errorf("%v deliveries for each event that arrived everywhere, want 1001", ratio)
+	}
+	if first, owed := l.owed(0); !owed || first != 0 {
+		t.Errorf("owed from %d, %v", first, owed)
+	}
+}
+
+func TestWithoutADestinationNothingIsOwed(t *testing.T) {
+	l := newLedger(newEventID(3), 1000, 0)
+	through(t, l, 4, 500, l.arrive)
+	if got, want := l.counts(), (Counts{Acknowledged: 500}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if m := l.figures(0); m.AcknowledgedPerSecond <= 0 || m.DeliveredPerSecond != 0 {
+		t.Errorf("%+v", m)
+	}
+	if _, owed := l.owed(0); owed {
+		t.Error("something is owed")
+	}
+}
+
 func TestASinkThatDropsIsLoss(t *testing.T) {
-	l := newLedger(newEventID(3), 1000)
+	l := newLedger(newEventID(3), 1000, 1)
 	var n atomic.Int64
-	through(t, l, 4, 500, func(body []byte) {
+	through(t, l, 4, 500, func(destination int, body []byte) {
 		if n.Add(1)%10 != 0 {
-			l.arrive(body)
+			l.arrive(destination, body)
 		}
 	})
 	if got, want := l.counts(), (Counts{Acknowledged: 500, Delivered: 450, Lost: 50}); got != want {
@@ -66,13 +101,13 @@ func TestASinkThatDropsIsLoss(t *testing.T) {
 }
 
 func TestASinkThatSeesTwiceIsRepeats(t *testing.T) {
-	l := newLedger(newEventID(3), 1000)
+	l := newLedger(newEventID(3), 1000, 1)
 	var n atomic.Int64
-	through(t, l, 4, 500, func(body []byte) {
-		l.arrive(body)
+	through(t, l, 4, 500, func(destination int, body []byte) {
+		l.arrive(destination, body)
 		if n.Add(1)%10 == 0 {
-			l.arrive(body)
-			l.arrive(body)
+			l.arrive(destination, body)
+			l.arrive(destination, body)
 		}
 	})
 	if got, want := l.counts(), (Counts{Acknowledged: 500, Delivered: 500, Repeated: 100}); got != want {
@@ -81,40 +116,45 @@ func TestASinkThatSeesTwiceIsRepeats(t *testing.T) {
 }
 
 func TestWhatWasNotSentIsUnexpected(t *testing.T) {
-	l := newLedger(newEventID(3), 1000)
+	l := newLedger(newEventID(3), 1000, 1)
 	through(t, l, 1, 10, l.arrive)
-	for _, body := range [][]byte{
-		eventBody(newEventID(4), 1), // another phase's
-		eventBody(l.id, 10),         // not sent yet
-		eventBody(l.id, 1<<31),      // past every capacity
-		[]byte(`{"data":{}}`), nil,  // no event
-		[]byte(`{"uuid":"short"}`),    // not a uuid
-		[]byte(`"uuid":"` + uuidSlot), // cut off
+	for _, c := range []struct {
+		destination int
+		body        []byte
+	}{
+		{0, eventBody(newEventID(4), 1)},          // another phase's
+		{0, eventBody(l.id, 10)},                  // not sent yet
+		{0, eventBody(l.id, 1<<31)},               // past every capacity
+		{1, eventBody(l.id, 1)},                   // not owed there
+		{-1, eventBody(l.id, 1)},                  // nowhere
+		{0, []byte(`{"data":{}}`)}, {0, []byte{}}, // no event
+		{0, []byte(`{"uuid":"short"}`)},    // not a uuid
+		{0, []byte(`"uuid":"` + uuidSlot)}, // cut off
 	} {
 		before := l.unexpected.Load()
-		l.arrive(body)
+		l.arrive(c.destination, c.body)
 		if l.unexpected.Load() != before+1 {
-			t.Errorf("%q was expected", body)
+			t.Errorf("%q was expected at %d", c.body, c.destination)
 		}
 	}
-	if got, want := l.counts(), (Counts{Acknowledged: 10, Delivered: 10, Unexpected: 7}); got != want {
+	if got, want := l.counts(), (Counts{Acknowledged: 10, Delivered: 10, Unexpected: 9}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
 func TestADeliveryMayHoldSeveralEvents(t *testing.T) {
-	l := newLedger(newEventID(3), 10)
+	l := newLedger(newEventID(3), 10, 1)
 	for range 3 {
 		l.take(10)
 	}
-	l.arrive(bytes.Join([][]byte{eventBody(l.id, 0), eventBody(l.id, 1), eventBody(l.id, 2), eventBody(l.id, 1)}, []byte(",\n")))
+	l.arrive(0, bytes.Join([][]byte{eventBody(l.id, 0), eventBody(l.id, 1), eventBody(l.id, 2), eventBody(l.id, 1)}, []byte(",\n")))
 	if got, want := l.counts(), (Counts{Delivered: 3, Repeated: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 
 func TestARefusedEventIsNotAcknowledged(t *testing.T) {
-	l := newLedger(newEventID(3), 1000)
+	l := newLedger(newEventID(3), 1000, 1)
 	var n atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.Add(1)%4 == 0 {
@@ -135,7 +175,7 @@ func TestAnUnexpectedAnswerEndsTheLoad(t *testing.T) {
 		http.Error(w, "who are you?", http.StatusUnauthorized)
 	}))
 	defer server.Close()
-	err := runAgainst(t, server, newLedger(newEventID(3), 1000), 20)
+	err := runAgainst(t, server, newLedger(newEventID(3), 1000, 1), 20)
 	if err == nil || !strings.Contains(err.Error(), "401") || !strings.Contains(err.Error(), "who are you?") {
 		t.Errorf("error %v, want the answer", err)
 	}
@@ -144,7 +184,7 @@ func TestAnUnexpectedAnswerEndsTheLoad(t *testing.T) {
 func TestACutConnectionEndsTheLoad(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	defer server.Close()
-	if err := runAgainst(t, server, newLedger(newEventID(3), 1000), 20); err == nil {
+	if err := runAgainst(t, server, newLedger(newEventID(3), 1000, 1), 20); err == nil {
 		t.Error("no error")
 	}
 }
@@ -158,7 +198,7 @@ func TestALoadEndsWithItsContext(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(hang)
-	load, err := newLoader(t.Context(), target{address: server.Listener.Addr().String(), path: "/"}, "a.okta.example", 2, newLedger(newEventID(3), 1000))
+	load, err := newLoader(t.Context(), target{address: server.Listener.Addr().String(), path: "/"}, "a.okta.example", 2, newLedger(newEventID(3), 1000, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +219,7 @@ func runAgainst(t *testing.T, server *httptest.Server, l *ledger, events int64) 
 }
 
 func TestALoadStopsAtTheLedgersCapacity(t *testing.T) {
-	l := newLedger(newEventID(3), 50)
+	l := newLedger(newEventID(3), 50, 1)
 	through(t, l, 4, 0, l.arrive)
 	if got := l.counts().Delivered; got != 50 {
 		t.Errorf("%d delivered, want 50", got)

@@ -92,22 +92,39 @@ func readBody(r *bufio.Reader, h head, buffer []byte) ([]byte, error) {
 	return buffer, err
 }
 
-// readRequest returns the next request's body, in buffer as far as it fits.
-// At the end of the connection it returns io.EOF.
-func readRequest(r *bufio.Reader, buffer []byte) ([]byte, error) {
+// readRequest returns which destination the next request is for, see
+// parseDestination, and its body, in buffer as far as it fits. At the end of the
+// connection it returns io.EOF.
+func readRequest(r *bufio.Reader, buffer []byte) (destination int, body []byte, err error) {
 	h, err := peekHead(r)
 	if err != nil {
-		return buffer[:0], err
+		return 0, buffer[:0], err
 	}
+	destination = parseDestination(h.first)
 	if !h.chunked {
-		return readBody(r, h, buffer)
+		body, err = readBody(r, h, buffer)
+		return destination, body, err
 	}
 	request, err := http.ReadRequest(r)
 	if err != nil {
-		return buffer[:0], err
+		return 0, buffer[:0], err
 	}
 	defer request.Body.Close()
-	return readAll(request.Body)
+	body, err = readAll(request.Body)
+	return destination, body, err
+}
+
+// parseDestination returns the number that is the path in a request line, -1 if
+// it is none.
+func parseDestination(line []byte) int {
+	_, rest, _ := bytes.Cut(line, []byte(" "))
+	path, _, _ := bytes.Cut(rest, []byte(" "))
+	number, found := bytes.CutPrefix(path, []byte("/"))
+	n, err := strconv.ParseUint(string(number), 10, 16)
+	if !found || err != nil {
+		return -1
+	}
+	return int(n)
 }
 
 // readResponse returns the next response's status and its body, in buffer as

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -33,13 +34,13 @@ func TestReadRequest(t *testing.T) {
 			r := bufio.NewReaderSize(strings.NewReader(c.in), maxHead)
 			var buffer []byte
 			for _, want := range c.bodies {
-				body, err := readRequest(r, buffer)
+				_, body, err := readRequest(r, buffer)
 				if err != nil || string(body) != want {
 					t.Fatalf("%q, %v; want %q", body, err, want)
 				}
 				buffer = body
 			}
-			_, err := readRequest(r, buffer)
+			_, _, err := readRequest(r, buffer)
 			if c.err != nil && !errors.Is(err, c.err) || err == nil || c.err == nil && err == io.EOF {
 				t.Errorf("then %v, want %v", err, c.err)
 			}
@@ -69,17 +70,29 @@ func TestReadResponse(t *testing.T) {
 	}
 }
 
+func TestParseDestination(t *testing.T) {
+	for line, want := range map[string]int{
+		"POST /0 HTTP/1.1": 0, "POST /99 HTTP/1.1": 99,
+		"POST / HTTP/1.1": -1, "POST 7 HTTP/1.1": -1, "POST /-1 HTTP/1.1": -1, "POST /65536 HTTP/1.1": -1,
+		"POST /1/2 HTTP/1.1": -1, "POST": -1, "": -1,
+	} {
+		if got := parseDestination([]byte(line)); got != want {
+			t.Errorf("%q: %d, want %d", line, got, want)
+		}
+	}
+}
+
 // FuzzReadRequest holds the reader against net/http's: a request that both
 // take has the same body, and what is left over is the same.
 func FuzzReadRequest(f *testing.F) {
-	f.Add([]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcPOST"))
+	f.Add([]byte("POST /12 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcPOST"))
 	f.Add([]byte("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nx"))
 	f.Add([]byte("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 7\r\n\r\n0\r\n\r\n"))
 	f.Add([]byte("0 * HTTP/0.0\r\n\n:\r\n\r\n"))
 	f.Add([]byte("0 * HTTP/0.0\n\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		ours := bufio.NewReaderSize(bytes.NewReader(in), maxHead)
-		body, err := readRequest(ours, nil)
+		destination, body, err := readRequest(ours, nil)
 		theirs := bufio.NewReaderSize(bytes.NewReader(in), maxHead)
 		request, theirErr := http.ReadRequest(theirs)
 		if err != nil || theirErr != nil {
@@ -88,6 +101,11 @@ func FuzzReadRequest(f *testing.F) {
 		want, theirErr := io.ReadAll(request.Body)
 		if theirErr != nil {
 			return
+		}
+		if n, err := strconv.ParseUint(strings.TrimPrefix(request.RequestURI, "/"), 10, 16); err == nil && request.RequestURI[0] == '/' && destination != int(n) {
+			t.Fatalf("%q: destination %d, want %d", in, destination, n)
+		} else if err != nil && destination != -1 {
+			t.Fatalf("%q: destination %d of %q", in, destination, request.RequestURI)
 		}
 		if !bytes.Equal(body, want) {
 			t.Fatalf("%q: body %q, net/http's %q", in, body, want)

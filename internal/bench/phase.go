@@ -22,51 +22,49 @@ const (
 	restLimit    = 3 * time.Second
 )
 
-var errEnded = errors.New("it ended by itself")
-
-// phase measures one process under one number of connections: start, warm-up,
-// load, drain, rest, stop.
-func (o *Options) phase(ctx context.Context, start starter, connections int) (_ Figures, err error) {
-	interrupted := ctx
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	l := newLedger(newEventID(uint16(rand.Uint32())), maxEvents)
+// phase measures one process under one load: start, warm-up, load, drain, rest,
+// stop.
+func (o *Options) phase(ctx context.Context, start starter, load Load) (f Figures, err error) {
+	l := newLedger(newEventID(uint16(rand.Uint32())), maxEvents, load.FanOut)
 	sink, err := startSink(ctx, l.arrive)
 	if err != nil {
-		return Figures{}, err
+		return f, err
 	}
 	defer sink.stop()
 	// A source is known by its org's host: a store that is used again needs a new one.
 	orgHost := fmt.Sprintf("%08x.okta.example", rand.Uint32())
-	subject, err := start(ctx, sink.address, orgHost)
+	subject, failed := start(ctx, sink.urls(load.FanOut), orgHost)
 	if subject == nil {
-		return Figures{}, err
+		return f, failed
 	}
-	defer func() {
-		subject.stop()
-		if err != nil && interrupted.Err() == nil {
-			err = fmt.Errorf("%w; %s", err, subject.last())
+	defer func() { err = errors.Join(err, subject.close()) }()
+	err = subject.during(ctx, func(ctx context.Context) error {
+		if failed != nil {
+			return failed
 		}
-		err = errors.Join(err, subject.close())
-	}()
+		loader, err := newLoader(ctx, subject.target, orgHost, load.Connections, l)
+		if err != nil {
+			return err
+		}
+		defer loader.close()
+		f.Measures, err = o.measure(ctx, l, loader, subject.used)
+		if err != nil {
+			return err
+		}
+		return subject.leave(ctx)
+	})
 	if err != nil {
-		return Figures{}, err
+		return f, err
 	}
-	watch := context.AfterFunc(subject.ended, func() { cancel(errEnded) })
-	defer watch()
-	load, err := newLoader(ctx, subject.target, orgHost, connections, l)
-	if err != nil {
-		return Figures{}, err
-	}
-	defer load.close()
-	measures, err := o.measure(ctx, l, load, func() (usage, error) { return usageOf(subject.cmd.Process.Pid) })
-	if err != nil {
-		return Figures{}, err
-	}
-	// A process that is stopped ends what it has under way: it may still repeat.
-	subject.stop()
+	// Only now: a process that is stopped ends what it has under way, and may
+	// still repeat.
 	sink.stop()
-	return Figures{Measures: measures, Counts: l.counts()}, nil
+	f.Counts = l.counts()
+	grown, err := subject.grown(ctx)
+	if f.Acknowledged > 0 {
+		f.DiskPerEvent = float64(grown) / float64(f.Acknowledged)
+	}
+	return f, err
 }
 
 // reading is what had been used of the machine at one moment.
@@ -89,9 +87,13 @@ func (o *Options) measure(ctx context.Context, l *ledger, load *loader, used fun
 	}
 	m := l.figures(from)
 	theirs, ours := after.theirs.cpu-before.theirs.cpu, after.ours.cpu-before.ours.cpu
-	if delivered := l.first.Load() - arrived; delivered > 0 {
-		m.CPUPer1000 = theirs.Seconds() * 1000 / float64(delivered)
-		m.LoadCPUPer1000 = ours.Seconds() * 1000 / float64(delivered)
+	if n := l.acknowledged(from); n > 0 {
+		m.DatabaseCPUPer1000 = (after.theirs.database - before.theirs.database).Seconds() * 1000 / float64(n)
+		m.CPUPer1000 = theirs.Seconds() * 1000 / float64(n)
+		m.LoadCPUPer1000 = ours.Seconds() * 1000 / float64(n)
+	}
+	if n := l.first.Load() - arrived; n > 0 {
+		m.CPUPer1000Deliveries = theirs.Seconds() * 1000 / float64(n)
 	}
 	m.PeakMemory = float64(after.theirs.peak)
 	others := after.machine - before.machine - (theirs + ours).Seconds()

@@ -19,10 +19,10 @@ import (
 
 // TestMain lets the test binary be the relay, as cmd/grapnel does.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == "relay" {
+	if len(os.Args) >= 3 && os.Args[1] == "relay" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		if err := ServeRelay(ctx, os.Args[2], os.Args[3]); err != nil {
+		if err := ServeRelay(ctx, os.Args[2], os.Args[3:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -39,22 +39,22 @@ func testOptions(t *testing.T) *Options {
 	}
 	return &Options{
 		Executable:     executable,
-		RelayArguments: func(address, to string) []string { return []string{"relay", address, to} },
+		RelayArguments: func(address string, to []string) []string { return append([]string{"relay", address}, to...) },
 		Duration:       time.Minute, WarmUp: time.Minute, Events: 300, Rounds: 1,
-		Connections: []int{3}, Dir: t.TempDir(), Progress: func(string) {},
+		Connections: []int{3}, FanOut: []int{1}, Dir: t.TempDir(), Progress: func(string) {},
 	}
 }
 
 func TestPhaseMeasuresARelay(t *testing.T) {
 	o := testOptions(t)
-	f, err := o.phase(t.Context(), o.startRelay, 3)
+	f, err := o.phase(t.Context(), o.startRelay, Load{3, 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := (Counts{Acknowledged: 600, Delivered: 600}); f.Counts != want {
 		t.Errorf("counts %+v, want %+v", f.Counts, want)
 	}
-	for i, v := range f.all()[:6] {
+	for i, v := range f.all()[:7] {
 		if *v <= 0 {
 			t.Errorf("measure %d is %v", i, *v)
 		}
@@ -71,10 +71,10 @@ func TestPhaseMeasuresARelay(t *testing.T) {
 // nothing gets there; it hands every body to accept.
 func between(t *testing.T, o *Options, accept func(relay *subject)) (starter, *subject) {
 	var seen subject
-	return func(ctx context.Context, _, orgHost string) (*subject, error) {
+	return func(ctx context.Context, urls []string, orgHost string) (*subject, error) {
 		ready := make(chan struct{})
 		var once sync.Once
-		s, err := startSink(ctx, func([]byte) {
+		s, err := startSink(ctx, func(int, []byte) {
 			once.Do(func() {
 				<-ready
 				accept(&seen)
@@ -84,7 +84,7 @@ func between(t *testing.T, o *Options, accept func(relay *subject)) (starter, *s
 			return nil, err
 		}
 		t.Cleanup(s.stop)
-		relay, err := o.startRelay(ctx, s.address, orgHost)
+		relay, err := o.startRelay(ctx, s.urls(len(urls)), orgHost)
 		if err == nil {
 			seen = *relay
 		}
@@ -97,7 +97,7 @@ func TestPhaseEndsWithItsContextAndLeavesNoProcess(t *testing.T) {
 	o := testOptions(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	start, relay := between(t, o, func(*subject) { cancel() })
-	_, err := o.phase(ctx, start, 3)
+	_, err := o.phase(ctx, start, Load{3, 1})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want the context's", err)
 	}
@@ -113,7 +113,7 @@ func TestPhaseSaysHowTheProcessEnded(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	_, err := o.phase(t.Context(), start, 3)
+	_, err := o.phase(t.Context(), start, Load{3, 1})
 	if err == nil || !strings.Contains(err.Error(), "the relay ended with signal: killed") {
 		t.Errorf("error %v, want it to say that the relay was killed", err)
 	}
@@ -130,7 +130,7 @@ func TestPhaseDoesNotWaitForADeadProcess(t *testing.T) {
 		}
 	})
 	began := time.Now()
-	_, err := o.phase(t.Context(), start, 1)
+	_, err := o.phase(t.Context(), start, Load{1, 1})
 	if err == nil || time.Since(began) >= drainPatience {
 		t.Errorf("error %v after %v, want one before the drain gives up", err, time.Since(began))
 	}
@@ -138,8 +138,8 @@ func TestPhaseDoesNotWaitForADeadProcess(t *testing.T) {
 
 func TestPhaseShowsWhatAFailedStartSaid(t *testing.T) {
 	o := testOptions(t)
-	o.RelayArguments = func(string, string) []string { return []string{"relay", "not an address", "http://127.0.0.1/"} }
-	_, err := o.phase(t.Context(), o.startRelay, 3)
+	o.RelayArguments = func(string, []string) []string { return []string{"relay", "not an address", "http://127.0.0.1/"} }
+	_, err := o.phase(t.Context(), o.startRelay, Load{3, 1})
 	if err == nil || !strings.Contains(err.Error(), "the relay cannot listen") {
 		t.Errorf("error %v, want the relay's own", err)
 	}
@@ -148,7 +148,7 @@ func TestPhaseShowsWhatAFailedStartSaid(t *testing.T) {
 func TestGatewayThatDoesNotStartLeavesNoDirectory(t *testing.T) {
 	o := testOptions(t)
 	o.Executable = filepath.Join(o.Dir, "missing")
-	if _, err := o.phase(t.Context(), o.startGateway, 3); err == nil {
+	if _, err := o.phase(t.Context(), o.startGateway, Load{3, 1}); err == nil {
 		t.Error("a missing executable was started")
 	}
 	entries, err := os.ReadDir(o.Dir)
@@ -159,13 +159,13 @@ func TestGatewayThatDoesNotStartLeavesNoDirectory(t *testing.T) {
 
 func TestDrainGivesUpOnWhatNeverComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLedger(newEventID(1), 10)
+		l := newLedger(newEventID(1), 10, 1)
 		for range 2 {
 			index, _ := l.take(10)
 			l.sent[index], l.acked[index] = 1, 2
 		}
 		start := time.Now()
-		time.AfterFunc(drainPatience-time.Second, func() { l.arrive(eventBody(l.id, 1)) })
+		time.AfterFunc(drainPatience-time.Second, func() { l.arrive(0, eventBody(l.id, 1)) })
 		if err := drain(t.Context(), l); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,13 @@ import (
 // stopGrace is how long a process has to end by itself before it is killed; the
 // gateway gives its attempts under way 20 s.
 const stopGrace = 25 * time.Second
+
+const (
+	// readyTimeout bounds the start of a process under test, which is asked every
+	// readyInterval whether it is ready.
+	readyTimeout  = 2 * time.Minute
+	readyInterval = 5 * time.Millisecond
+)
 
 // process is the process under test. It is a child of ours in our own process
 // group: an interrupt typed at the terminal reaches it as well, and it is
@@ -28,8 +36,8 @@ type process struct {
 }
 
 // startProcess runs executable with args, with our environment apart from
-// everything that configures Grapnel, plus env. It ends with ctx at the latest.
-func startProcess(ctx context.Context, name, executable string, args, env []string) (*process, error) {
+// everything that configures Grapnel. It ends with ctx at the latest.
+func startProcess(ctx context.Context, name, executable string, args []string) (*process, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &process{name: name, cancel: cancel, output: new(tail)}
 	p.cmd = exec.CommandContext(ctx, executable, args...)
@@ -38,7 +46,6 @@ func startProcess(ctx context.Context, name, executable string, args, env []stri
 			p.cmd.Env = append(p.cmd.Env, variable)
 		}
 	}
-	p.cmd.Env = append(p.cmd.Env, env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	p.cmd.WaitDelay = stopGrace
@@ -54,6 +61,49 @@ func startProcess(ctx context.Context, name, executable string, args, env []stri
 		end()
 	}()
 	return p, nil
+}
+
+// untilReady asks until ready returns nil, the process ends, or time is up.
+func (p *process) untilReady(ctx context.Context, ready func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	tick := time.NewTicker(readyInterval)
+	defer tick.Stop()
+	var last error
+	for {
+		err := ready(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-p.ended.Done():
+			return errors.New("it did not start")
+		case <-ctx.Done():
+			return fmt.Errorf("it was not ready in time: %w", last)
+		case <-tick.C:
+		}
+	}
+}
+
+var errEnded = errors.New("it ended by itself")
+
+// during does something with the process, and stops it. When the process ends
+// before, what is done is to end with its context; an error says what the process
+// said last, unless ctx has ended.
+func (p *process) during(ctx context.Context, do func(context.Context) error) error {
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := context.AfterFunc(p.ended, func() { cancel(errEnded) })
+	defer watch()
+	err := do(inner)
+	p.stop()
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w; %s", err, p.last())
+	}
+	return err
 }
 
 // stop ends the process and returns when it is gone; may be called twice.
@@ -96,6 +146,7 @@ func (t *tail) String() string {
 
 // usage is what a process has used so far.
 type usage struct {
-	cpu  time.Duration // user and system time of all its threads
-	peak int64         // bytes of its largest resident set
+	cpu      time.Duration // user and system time of all its threads, and of its database
+	database time.Duration // of the database alone
+	peak     int64         // bytes of its largest resident set
 }

@@ -14,35 +14,42 @@ import (
 
 const (
 	relayWorkers = 64
-	// relayQueue is how many events may wait for a worker; a full queue holds
+	// relayQueue is how many forwardings may wait for a worker; a full queue holds
 	// the answers back.
 	relayQueue = 64
 )
 
 // Relay is the yardstick: it reads a body, answers 200 and sends the body on to
-// one destination, storing nothing. It is written as one would write it in an
+// every destination, storing nothing. It is written as one would write it in an
 // afternoon with net/http, neither tuned nor hampered, so that the ratio says
 // what keeping, deduplicating, routing and retrying cost.
 type Relay struct {
-	to      string
-	queue   chan []byte
+	to      []string
+	queue   chan forwarding
 	client  *http.Client
 	workers sync.WaitGroup
 }
 
-// NewRelay starts the workers of a relay that forwards to the URL to.
-func NewRelay(to string) *Relay {
+// forwarding is one body owed to one destination.
+type forwarding struct {
+	to   string
+	body []byte
+}
+
+// NewRelay starts the workers of a relay that forwards to the URLs to; without
+// any it is a handler that reads and answers.
+func NewRelay(to []string) *Relay {
 	transport := &http.Transport{MaxIdleConns: relayWorkers, MaxIdleConnsPerHost: relayWorkers, IdleConnTimeout: time.Minute}
 	r := &Relay{
 		to:     to,
-		queue:  make(chan []byte, relayQueue),
+		queue:  make(chan forwarding, relayQueue),
 		client: &http.Client{Transport: transport, Timeout: 30 * time.Second},
 	}
 	for range relayWorkers {
 		r.workers.Go(func() {
-			for body := range r.queue {
-				if err := r.forward(body); err != nil {
-					slog.Error("the relay lost an event", "error", err)
+			for f := range r.queue {
+				if err := r.forward(f); err != nil {
+					slog.Error("the relay lost a delivery", "error", err)
 				}
 			}
 		})
@@ -56,12 +63,14 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	r.queue <- body
+	for _, to := range r.to {
+		r.queue <- forwarding{to, body}
+	}
 	w.WriteHeader(http.StatusOK)
 }
 
-func (r *Relay) forward(body []byte) error {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, r.to, bytes.NewReader(body))
+func (r *Relay) forward(f forwarding) error {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, f.to, bytes.NewReader(f.body))
 	if err != nil {
 		return err
 	}
@@ -88,8 +97,8 @@ func (r *Relay) Close() {
 	r.client.CloseIdleConnections()
 }
 
-// ServeRelay listens on address and relays to the URL to until ctx ends.
-func ServeRelay(ctx context.Context, address, to string) error {
+// ServeRelay listens on address and relays to the URLs to until ctx ends.
+func ServeRelay(ctx context.Context, address string, to []string) error {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("the relay cannot listen: %w", err)

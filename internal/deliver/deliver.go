@@ -25,6 +25,7 @@ import (
 type Store interface {
 	store.Outbox
 	Hold(ctx context.Context, number int64, reason hook.Reason, now, recheck time.Time) (hook.Hold, error)
+	Wake(hooks ...int64)
 }
 
 // Channel makes one attempt.
@@ -54,15 +55,17 @@ const (
 	memoryRoom  = 64 << 20 // bytes of event JSON, all hooks together, but for leastBytes each
 	claimBytes  = 4 << 20  // bytes of event JSON in one claim
 	leastBytes  = 32 << 10 // the same where memory has no room: nobody starves
-	leaseLength = 2 * time.Minute
-	renewEvery  = 20 * time.Second
+	leaseLength = time.Minute
+	renewEvery  = 15 * time.Second
 )
 
-// Engine delivers. Make one with New, Start it, and give it hooks with SetHooks.
+// Engine delivers. Make one with New, Start it, tell it who shares the store with
+// SetMembers, and give it hooks with SetHooks.
 type Engine struct {
 	Options
 	settler *settler
 	bytes   atomic.Int64 // of event JSON in memory
+	members atomic.Pointer[store.Members]
 
 	// attempts is done when the attempts under way are to be broken off.
 	attempts context.Context
@@ -79,6 +82,7 @@ type Engine struct {
 // New makes an Engine.
 func New(opts Options) *Engine {
 	e := &Engine{Options: opts, lanes: make(map[int64]*lane), stop: make(chan struct{})}
+	e.members.Store(&store.Members{})
 	e.attempts, e.breakOff = context.WithCancel(context.Background())
 	e.settler = newSettler(opts.Store, opts.Log, e.kept, e.attempts.Done())
 	return e
@@ -100,10 +104,9 @@ func (e *Engine) Stop(ctx context.Context) {
 		return
 	}
 	e.stopped = true
-	lanes := slices.Collect(maps.Values(e.lanes))
 	e.mu.Unlock()
 	close(e.stop)
-	for _, l := range lanes {
+	for _, l := range e.all() {
 		l.close()
 	}
 	finished := make(chan struct{})
@@ -167,6 +170,12 @@ func (e *Engine) lane(number int64) *lane {
 	return e.lanes[number]
 }
 
+func (e *Engine) all() []*lane {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Values(e.lanes))
+}
+
 // Reserve keeps room for a delivery; see intake.Dispatcher.
 func (e *Engine) Reserve(number int64, size int) bool {
 	l := e.lane(number)
@@ -197,10 +206,12 @@ func (e *Engine) Take(claims []store.Claim) {
 	}
 }
 
-// Wake says that there is work for a hook in the store.
+// Wake says that there is work for a hook in the store, here and to the others
+// who share it.
 func (e *Engine) Wake(number int64) {
-	if l := e.lane(number); l != nil {
-		l.wake()
+	e.Due(number)
+	if len(e.members.Load().All) > 1 {
+		e.Store.Wake(number)
 	}
 }
 
@@ -241,10 +252,7 @@ func (e *Engine) renew() {
 		case <-e.stop:
 			return
 		case now := <-ticker.C:
-			e.mu.Lock()
-			lanes := slices.Collect(maps.Values(e.lanes))
-			e.mu.Unlock()
-			for _, l := range lanes {
+			for _, l := range e.all() {
 				l.renew(now)
 			}
 		}

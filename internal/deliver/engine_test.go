@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,20 @@ type failing struct {
 	*sqlite.Store
 	mu     sync.Mutex
 	settle func([]store.Outcome) error // called before every Settle, if not nil
+	woken  []int64
+}
+
+func (f *failing) Wake(hooks ...int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.woken = append(f.woken, hooks...)
+}
+
+// wokenHooks are those of which others were told that they have work.
+func (f *failing) wokenHooks() []int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.woken)
 }
 
 func (f *failing) Settle(ctx context.Context, outcomes []store.Outcome) ([]hook.Key, error) {
@@ -113,6 +128,7 @@ func inYard(t *testing.T, test func(y *yard)) {
 		y := &yard{T: t, store: &failing{Store: s}, post: &post{}}
 		log := slog.New(slog.DiscardHandler)
 		y.Engine = New(Options{Store: y.store, Channel: y.post, Log: log})
+		y.join()
 		y.Start()
 		if y.in, err = intake.New(t.Context(), y.store, y.Engine, log); err != nil {
 			t.Fatal(err)
@@ -128,6 +144,16 @@ func inYard(t *testing.T, test func(y *yard)) {
 		}()
 		test(y)
 	})
+}
+
+// join makes the engine a member of those who share the store.
+func (y *yard) join() {
+	y.Helper()
+	m, err := y.store.Beat(y.Context())
+	if err != nil {
+		y.Fatal(err)
+	}
+	y.SetMembers(m)
 }
 
 func (y *yard) wait(d time.Duration) {

@@ -17,8 +17,9 @@ type lane struct {
 
 	mu      sync.Mutex
 	hook    *hook.EventHook // replaced, never changed
-	limiter *rate.Limiter   // nil for no limit
-	queue   []store.Claim   // to be attempted next
+	share   share
+	limiter *rate.Limiter // nil for no limit
+	queue   []store.Claim // to be attempted next
 	flying  map[hook.Key]*store.Claim
 	// settling holds what was attempted and whose outcome is not kept yet,
 	// without its event. Its lease goes on: whoever claimed it would repeat it.
@@ -40,16 +41,18 @@ func newLane(e *Engine, h *hook.EventHook) *lane {
 		turn: make(chan struct{}, 1), limited: make(chan struct{}),
 	}
 	l.timer = time.AfterFunc(math.MaxInt64, l.ring)
-	l.hook, l.limiter = h, newLimiter(h.Policy.RateLimit)
+	l.hook, l.share = h, shareOf(h, e.members.Load())
+	l.limiter = newLimiter(h.Policy.RateLimit, l.share.senders)
 	return l
 }
 
-// newLimiter spreads a rate evenly, but for 10 ms' worth at once.
-func newLimiter(limit hook.RateLimit) *rate.Limiter {
+// newLimiter spreads one of so many parts of a rate evenly, but for 10 ms' worth
+// at once.
+func newLimiter(limit hook.RateLimit, parts int) *rate.Limiter {
 	if limit.Count == 0 {
 		return nil
 	}
-	perSecond := limit.PerSecond()
+	perSecond := limit.PerSecond() / float64(max(1, parts))
 	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/100)))
 }
 
@@ -63,17 +66,17 @@ func (l *lane) set(h *hook.EventHook) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	replaced := l.hook.Policy.RateLimit != h.Policy.RateLimit
-	if replaced {
-		l.limiter = newLimiter(h.Policy.RateLimit)
-	}
-	if h.Revision == l.hook.Revision {
-		// Nobody but the lane has touched its hold, and h may have been read
-		// before it did.
+	if h.Hold.Changes < l.hook.Hold.Changes {
+		// It was read before the lane changed it.
 		same := *h
 		same.Hold = l.hook.Hold
 		h = &same
 	}
 	l.hook = h
+	l.setShare()
+	if replaced {
+		l.limiter = newLimiter(h.Policy.RateLimit, l.share.senders)
+	}
 	if replaced || !l.deliverable(time.Now()) {
 		l.rouse()
 	}
@@ -114,8 +117,8 @@ func (l *lane) drain() []store.Claim {
 func (l *lane) reserve(size int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.backlog || l.claiming || !l.deliverable(time.Now()) ||
-		l.held() >= laneRoom || l.engine.bytes.Load()+int64(size) > memoryRoom {
+	if l.closed || l.backlog || l.claiming || !l.mayBegin(time.Now()) ||
+		l.held() >= l.room() || l.engine.bytes.Load()+int64(size) > memoryRoom {
 		return false
 	}
 	l.reserved++
@@ -189,9 +192,12 @@ func (l *lane) settled(o store.Outcome) {
 	}
 }
 
-// deliverable reports whether anything can be sent to the hook. A hold because
-// of a refused destination lets one delivery through now and then, to see.
+// deliverable reports whether anything can be sent to the hook from here. A hold
+// because of a refused destination lets one delivery through now and then, to see.
 func (l *lane) deliverable(now time.Time) bool {
+	if l.share.senders == 0 {
+		return false
+	}
 	switch reason := l.hook.Blocked(); reason {
 	case "":
 		return true
@@ -207,8 +213,12 @@ func (l *lane) width() int {
 	if l.hook.Blocked() != "" {
 		return 1
 	}
-	return l.hook.Policy.Concurrency
+	return l.share.concurrency
 }
+
+// member reports whether this process may begin anything: those who share the
+// store must take it to be alive.
+func (l *lane) member(now time.Time) bool { return now.Before(l.engine.members.Load().Until) }
 
 // dispatch starts what can be started. l.mu is held.
 func (l *lane) dispatch() {
@@ -231,12 +241,15 @@ func (l *lane) dispatch() {
 		}
 		return
 	}
+	if !l.member(now) {
+		return // until SetMembers
+	}
 	for l.running < min(l.width(), len(l.queue)+len(l.flying)) {
 		l.running++
 		l.engine.work.Go(l.worker)
 	}
 	// With nothing in memory a lane may always go on, if with a little at a time.
-	roomy := l.held() == 0 || l.held() < laneRoom && l.engine.bytes.Load() < memoryRoom
+	roomy := l.held() == 0 || l.held() < l.room() && l.engine.bytes.Load() < memoryRoom
 	if l.backlog && !l.claiming && len(l.queue) <= l.width() && roomy {
 		l.claiming = true
 		l.engine.work.Go(l.claim)
@@ -247,7 +260,7 @@ func (l *lane) dispatch() {
 func (l *lane) claim() {
 	l.mu.Lock()
 	l.backlog = false
-	number, room, lease := l.hook.Number, laneRoom-l.held(), l.lease()
+	number, room, lease := l.hook.Number, l.room()-l.held(), l.lease()
 	bytes := l.engine.promise(claimBytes)
 	if bytes < claimBytes {
 		room = min(room, l.width()+1) // more than fits would be leased for nothing
@@ -297,7 +310,7 @@ func (l *lane) worker() {
 func (l *lane) next() (*store.Claim, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || len(l.queue) == 0 || l.running > l.width() || !l.deliverable(time.Now()) {
+	if l.closed || len(l.queue) == 0 || l.running > l.width() || !l.mayBegin(time.Now()) {
 		l.running--
 		l.dispatch()
 		return nil, false
@@ -316,8 +329,10 @@ func (l *lane) next() (*store.Claim, bool) {
 func (l *lane) current() (h *hook.EventHook, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.hook, !l.closed && l.deliverable(time.Now())
+	return l.hook, !l.closed && l.mayBegin(time.Now())
 }
+
+func (l *lane) mayBegin(now time.Time) bool { return l.deliverable(now) && l.member(now) }
 
 // landed notes that the attempt of a delivery is over.
 func (l *lane) landed(c *store.Claim) {
@@ -332,6 +347,9 @@ func (l *lane) landed(c *store.Claim) {
 func (l *lane) setHold(hold hook.Hold) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if hold.Changes < l.hook.Hold.Changes {
+		return
+	}
 	changed := *l.hook
 	changed.Hold = hold
 	l.hook = &changed

@@ -58,6 +58,11 @@ func run(t *testing.T, send channel, do func(l *lanes)) {
 		}
 		l := &lanes{T: t, store: &faulty{Store: s}}
 		l.engine = New(Options{Store: l.store, Channel: send, Log: slog.New(slog.DiscardHandler)})
+		members, err := s.Beat(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.engine.SetMembers(members)
 		l.engine.Start()
 		defer func() {
 			l.stop()

@@ -72,8 +72,9 @@ type Intake struct {
 type Batch struct {
 	Events   []*store.Event
 	Rejected []*store.Rejected
-	// Counts are added to the sources' counters.
-	Counts map[int64]hook.SourceCount
+	// Count is added to a source's counters.
+	Source int64
+	Count  hook.SourceCount
 }
 
 type call struct {
@@ -275,7 +276,8 @@ func (i *Intake) commit(calls []*call) {
 // try commits calls with the hooks there are now.
 func (i *Intake) try(calls []*call) error {
 	table := i.table.Load()
-	group := &store.Group{Received: time.Now(), Revision: table.Revision, LeaseFor: i.dispatcher.Lease()}
+	counts := make(map[int64]hook.SourceCount)
+	group := &store.Group{Received: time.Now(), Revision: table.Revision, LeaseFor: i.dispatcher.Lease(), Counts: counts}
 	var promises []promise
 	var wake map[int64]bool
 	group.Lease = func(number int64, e *store.Event) bool {
@@ -295,13 +297,10 @@ func (i *Intake) try(calls []*call) error {
 		}
 		group.Events = append(group.Events, c.batch.Events...)
 		group.Rejected = append(group.Rejected, c.batch.Rejected...)
-		for number, add := range c.batch.Counts {
-			if group.Counts == nil {
-				group.Counts = make(map[int64]hook.SourceCount)
-			}
-			count := group.Counts[number]
-			count.Add(add)
-			group.Counts[number] = count
+		if c.batch.Count != (hook.SourceCount{}) {
+			count := counts[c.batch.Source]
+			count.Add(c.batch.Count)
+			counts[c.batch.Source] = count
 		}
 	}
 	claims, err := i.store.Commit(context.Background(), group)

@@ -250,7 +250,7 @@ func TestAFailedGroupLeavesNothing(t *testing.T) {
 					calls.Go(func() {
 						b := batch("a", fmt.Sprint("event-", i))
 						b.Rejected = []*store.Rejected{{Source: 1, Reason: hook.ReasonMalformed, Raw: []byte("{")}}
-						b.Counts = map[int64]hook.SourceCount{1: {Deliveries: 1}}
+						b.Source, b.Count = 1, hook.SourceCount{Deliveries: 1}
 						if ok, err := d.accept(b); ok || !errors.Is(err, fault) {
 							t.Errorf("call %d: acknowledged %v, %v", i, ok, err)
 						}

@@ -2,6 +2,8 @@ package okta
 
 import (
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -28,9 +30,6 @@ type Delivery struct {
 	// https://{org}/api/v1/eventHooks/{id}. Empty if missing, not a string, or
 	// over 2048 bytes.
 	Source string
-	// Host is the lower-case host of Source, with its port if it names one;
-	// empty if Source is not an http or https URL. It is what tells orgs apart.
-	Host string
 	// EventTime is when Okta made the delivery, in UTC; zero if missing or not
 	// RFC 3339.
 	EventTime time.Time
@@ -38,6 +37,16 @@ type Delivery struct {
 	// in their order.
 	Events   []Event
 	Rejected []Rejected
+}
+
+// Host is the lower-case host of Source, with its port if it names one; empty if
+// Source is not an http or https URL. It is what tells orgs apart.
+func (d *Delivery) Host() string {
+	u, err := url.Parse(d.Source)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return ""
+	}
+	return strings.ToLower(u.Host)
 }
 
 // An Event is one element of data.events that can be kept and told apart.

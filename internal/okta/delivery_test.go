@@ -39,8 +39,8 @@ func TestParseDeliverySamples(t *testing.T) {
 			if d.EventID != want.EventID || d.Source != want.Source || !d.EventTime.Equal(want.EventTime) {
 				t.Errorf("got %q %q %v, want %q %q %v", d.EventID, d.Source, d.EventTime, want.EventID, want.Source, want.EventTime)
 			}
-			if d.Host != "acme-dev.okta.example" {
-				t.Errorf("host %q", d.Host)
+			if d.Host() != "acme-dev.okta.example" {
+				t.Errorf("host %q", d.Host())
 			}
 			if len(d.Rejected) != 0 || len(d.Events) != len(want.Data.Events) || len(d.Events) == 0 {
 				t.Fatalf("%d events, %d rejected; want %d events", len(d.Events), len(d.Rejected), len(want.Data.Events))
@@ -249,7 +249,7 @@ func TestParseDeliveryBounds(t *testing.T) {
 		t.Errorf("one above the bound: %v", err)
 	}
 	long := `{"source":"https://o/` + strings.Repeat("s", maxSource) + `","eventId":"` + strings.Repeat("i", maxEventID+1) + `","data":{"events":[]}}`
-	if d, err = ParseDelivery([]byte(long)); err != nil || d.Source != "" || d.Host != "" || d.EventID != "" {
+	if d, err = ParseDelivery([]byte(long)); err != nil || d.Source != "" || d.Host() != "" || d.EventID != "" {
 		t.Errorf("overlong envelope: %+v, %v", d, err)
 	}
 }
@@ -269,8 +269,8 @@ func TestParseDeliveryHost(t *testing.T) {
 			t.Fatal(err)
 		}
 		d, err := ParseDelivery(body)
-		if err != nil || d.Host != want {
-			t.Errorf("%q: got %q, %v; want %q", source, d.Host, err, want)
+		if err != nil || d.Host() != want {
+			t.Errorf("%q: got %q, %v; want %q", source, d.Host(), err, want)
 		}
 	}
 }

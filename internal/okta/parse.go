@@ -2,8 +2,6 @@ package okta
 
 import (
 	"fmt"
-	"net/url"
-	"strings"
 	"time"
 )
 
@@ -76,7 +74,6 @@ func (p *parser) envelope() bool {
 		p.flaw = flawNoEvents
 		return false
 	}
-	p.d.Host = hostOf(p.d.Source)
 	return true
 }
 
@@ -254,12 +251,4 @@ func parseTime(v []byte) time.Time {
 		return time.Time{}
 	}
 	return t.UTC()
-}
-
-func hostOf(source string) string {
-	u, err := url.Parse(source)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
-		return ""
-	}
-	return strings.ToLower(u.Host)
 }

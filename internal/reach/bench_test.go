@@ -10,7 +10,8 @@ import (
 )
 
 // The guard works when a connection is dialled. On the pooled connections of
-// a busy hook, a request must cost what net/http costs by itself.
+// a busy hook, a request must cost what net/http costs by itself, and a Post
+// much less.
 func BenchmarkKeepAlive(b *testing.B) {
 	server := serve(b, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
 	plain := &http.Transport{DialContext: new(net.Dialer).DialContext, MaxIdleConnsPerHost: maxIdleConnsPerHost, DisableCompression: true}
@@ -38,6 +39,19 @@ func BenchmarkKeepAlive(b *testing.B) {
 			}
 		})
 	}
+	b.Run("post", func(b *testing.B) {
+		p := newPost(b, guarded, server.URL, nil)
+		b.ReportAllocs()
+		for b.Loop() {
+			response, err := p.Send(b.Context(), nil, payload)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, _, err := ReadBody(response, 1024); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 func BenchmarkCheckAddress(b *testing.B) {

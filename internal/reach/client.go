@@ -57,7 +57,10 @@ func (r *Reach) Client() *http.Client {
 }
 
 // CloseIdle closes the pooled connections that no request is using.
-func (r *Reach) CloseIdle() { r.transport.CloseIdleConnections() }
+func (r *Reach) CloseIdle() {
+	r.transport.CloseIdleConnections()
+	r.pool.closeIdle()
+}
 
 // guard checks what the dialer cannot see: the scheme.
 type guard struct{ *Reach }

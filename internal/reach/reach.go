@@ -60,7 +60,9 @@ type Reach struct {
 	allowHTTP bool
 	resolver  Resolver
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
-	transport *http.Transport
+	transport *http.Transport // for HTTP/2, and for what is not sent by a Post
+	pool      *pool           // for HTTP/1.1
+	versions  versions
 }
 
 // New checks the options and makes a Reach with a pool of its own. It opens
@@ -88,5 +90,6 @@ func New(options Options) (*Reach, error) {
 		r.dial = proxy.dialContext
 	}
 	r.transport = newTransport(r.DialContext, options.RootCAs)
+	r.pool = newPool(r.DialContext, r.transport.TLSClientConfig)
 	return r, nil
 }

@@ -18,8 +18,22 @@ const MaxURL = 1024
 // URL than its host, its port or a broken escape, because paths and queries
 // of webhooks hold secrets.
 func (r *Reach) CheckURL(raw string) error {
-	if err := checkText(raw); err != nil {
+	u, err := r.parse(raw)
+	if err != nil {
 		return err
+	}
+	addr, err := parseHost(u.Hostname())
+	if err != nil || !addr.IsValid() {
+		return err
+	}
+	_, err = checkAddress(u.Hostname(), addr, r.allow)
+	return err
+}
+
+// parse is CheckURL up to the host.
+func (r *Reach) parse(raw string) (*url.URL, error) {
+	if err := checkText(raw); err != nil {
+		return nil, err
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -27,27 +41,18 @@ func (r *Reach) CheckURL(raw string) error {
 		if parse, ok := errors.AsType[*url.Error](err); ok {
 			err = parse.Err
 		}
-		return fmt.Errorf("the URL cannot be read: %w", err)
+		return nil, fmt.Errorf("the URL cannot be read: %w", err)
 	}
 	if u.Scheme != "https" && u.Scheme != "http" {
-		return errors.New("the URL must start with https://")
+		return nil, errors.New("the URL must start with https://")
 	}
-	host := u.Hostname()
-	if host == "" {
-		return errors.New("the URL names no host; write it like https://hooks.example.com/okta")
+	if u.Hostname() == "" {
+		return nil, errors.New("the URL names no host; write it like https://hooks.example.com/okta")
 	}
 	if err := checkPort(u); err != nil {
-		return err
+		return nil, err
 	}
-	if err := r.checkScheme(u); err != nil {
-		return err
-	}
-	addr, err := parseHost(host)
-	if err != nil || !addr.IsValid() {
-		return err
-	}
-	_, err = checkAddress(host, addr, r.allow)
-	return err
+	return u, r.checkScheme(u)
 }
 
 func checkText(raw string) error {

@@ -54,6 +54,10 @@ type Options struct {
 	Challenged func(ctx context.Context, source string, c hook.Challenge)
 	// LearnHost hears the org's host while none is known.
 	LearnHost func(ctx context.Context, source, host string)
+	// Refresh, if not nil, returns once SetSources was called with the sources
+	// that there were when it was called or later: another process may have made
+	// one, or changed its secret, a moment ago.
+	Refresh   func(ctx context.Context) error
 	BodyLimit int64
 	Log       *slog.Logger
 }
@@ -94,6 +98,9 @@ func (r *Receiver) SetSources(sources []*Source) {
 // was answered 4xx: each may be a lost event.
 func (r *Receiver) refused(number int64, c hook.SourceCount) {
 	if number == 0 {
+		if c.Deliveries == 0 {
+			return
+		}
 		r.Log.Warn("calls for sources that do not exist were answered 404; each may be a lost event", "calls", c.Deliveries)
 		return
 	}
@@ -113,20 +120,39 @@ func (r *Receiver) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST /in/{source}", r.delivery)
 }
 
-// source finds the source that a request names, or answers 404.
-func (r *Receiver) source(w http.ResponseWriter, req *http.Request) *Source {
-	s := (*r.sources.Load())[req.PathValue("source")]
+// source finds the source that a request names and compares its secret. It
+// answers the request itself, and returns nil, when there is no such source, or
+// when that cannot be known.
+func (r *Receiver) source(w http.ResponseWriter, req *http.Request, now time.Time) (*Source, hook.SecretState) {
+	s, state := r.known(req, now)
+	if state != hook.SecretRight && r.Refresh != nil {
+		if err := r.Refresh(req.Context()); err != nil {
+			r.unavailable(w, s, err)
+			return nil, ""
+		}
+		s, state = r.known(req, now)
+	}
 	if s == nil {
 		r.tally.add(0, hook.SourceCount{Deliveries: 1})
 		fail(w, http.StatusNotFound, "there is no such source; create it with: grapnel sources create NAME")
 	}
-	return s
+	return s, state
+}
+
+// known is source without a look at what others have changed.
+func (r *Receiver) known(req *http.Request, now time.Time) (*Source, hook.SecretState) {
+	s := (*r.sources.Load())[req.PathValue("source")]
+	if s == nil {
+		return nil, ""
+	}
+	return s, s.secret(req.Header, now)
 }
 
 // challenge answers Okta's one-time verification, whatever the secret: a wrong
 // one is remembered and shown, since every POST with it will be refused.
 func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
-	s := r.source(w, req)
+	now := time.Now()
+	s, state := r.source(w, req, now)
 	if s == nil {
 		return
 	}
@@ -135,8 +161,6 @@ func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
 		fail(w, http.StatusBadRequest, "this address answers Okta's verification, a GET with the header "+okta.HeaderChallenge+" of at most 1024 bytes")
 		return
 	}
-	now := time.Now()
-	state := s.secret(req.Header, now)
 	if c := (hook.Challenge{At: now, Secret: state}); r.tally.challenge(s.Name, c) {
 		r.Challenged(req.Context(), s.Name, c)
 	}
@@ -166,27 +190,29 @@ func (s *Source) secret(header http.Header, now time.Time) hook.SecretState {
 // delivery takes in a POST. A request with a right secret is never answered
 // 4xx for load: Okta would not send it again.
 func (r *Receiver) delivery(w http.ResponseWriter, req *http.Request) {
-	s := r.source(w, req)
+	now := time.Now()
+	s, state := r.source(w, req, now)
 	if s == nil {
 		return
 	}
-	now := time.Now()
-	if state := s.secret(req.Header, now); state != hook.SecretRight {
+	if state != hook.SecretRight {
 		r.tally.add(s.Number, hook.SourceCount{Unauthorized: 1})
 		fail(w, http.StatusUnauthorized, "the secret in the header "+s.Auth.Key+" is "+string(state))
 		return
 	}
-	body, release, ok := r.body(w, req, s)
+	body, held, ok := r.body(w, req, s)
+	defer r.memory.Release(held)
 	if !ok {
 		return
 	}
-	defer release()
-	batch, host, answer := s.batch(body, now)
+	batch, delivery, answer := s.batch(body, now)
 	if answer.status != http.StatusOK && req.Header.Get("Content-Encoding") != "" {
 		answer.detail += "; it has a Content-Encoding, which Okta's never do: send it plain"
 		batch.Rejected[0].Detail = answer.detail
 	}
-	r.learn(req.Context(), s, host) // before any of these events is handed on, whose envelope names it
+	if s.Host == "" && delivery != nil {
+		r.learn(req.Context(), s, delivery.Host()) // before any of these events is handed on, whose envelope names it
+	}
 	if err := r.Accept(batch, func() { answer.send(w) }); err != nil {
 		r.unavailable(w, s, err)
 	}
@@ -194,7 +220,7 @@ func (r *Receiver) delivery(w http.ResponseWriter, req *http.Request) {
 
 // learn reports an org's host while none is known.
 func (r *Receiver) learn(ctx context.Context, s *Source, host string) {
-	if host == "" || s.Host != "" {
+	if host == "" {
 		return
 	}
 	if before := s.host.Swap(&host); before == nil || *before != host {
@@ -208,6 +234,8 @@ type answer struct {
 	detail string
 }
 
+var nothing = []string{"0"}
+
 // send answers and flushes, so that the answer is on its way when intake hears
 // that it is acknowledged. A change of the hooks waits for that, and whoever
 // calls next for the change: so a caller who reads no answer is not waited for.
@@ -220,44 +248,50 @@ func (a answer) send(w http.ResponseWriter) {
 		fail(w, a.status, a.detail)
 		return
 	}
-	w.Header().Set("Content-Length", "0")
+	w.Header()["Content-Length"] = nothing
 	w.WriteHeader(http.StatusOK)
 	// If Okta is gone, it will send again, and that will be a duplicate.
 	_ = control.Flush()
 }
 
+// unavailable asks the sender to send again. s is nil when it cannot be known.
 func (r *Receiver) unavailable(w http.ResponseWriter, s *Source, err error) {
-	r.tally.add(s.Number, hook.SourceCount{Unavailable: 1})
-	r.Log.Error("a delivery was not stored; Okta was told to send it again", "source", s.Name, "error", err)
+	number, name := int64(0), ""
+	if s != nil {
+		number, name = s.Number, s.Name
+	}
+	r.tally.add(number, hook.SourceCount{Unavailable: 1})
+	r.Log.Error("a delivery was not stored; Okta was told to send it again", "source", name, "error", err)
 	w.Header().Set("Retry-After", retryAfter)
 	fail(w, http.StatusServiceUnavailable, "the delivery could not be stored; send it again")
 }
 
 // body reads a request's body within the bounds of one and of all together. It
-// answers the request itself when it cannot.
-func (r *Receiver) body(w http.ResponseWriter, req *http.Request, s *Source) (body []byte, release func(), ok bool) {
-	tooLarge := func() {
-		r.tally.add(s.Number, hook.SourceCount{TooLarge: 1})
-		r.Log.Error("a delivery was refused: it is over the body limit", "source", s.Name, "limit", r.BodyLimit)
-		w.Header().Set("Connection", "close")
-		fail(w, http.StatusRequestEntityTooLarge, "the body is over the limit")
+// answers the request itself when it cannot. held is what it has taken of
+// r.memory, in any case.
+func (r *Receiver) body(w http.ResponseWriter, req *http.Request, s *Source) (body []byte, held int64, ok bool) {
+	reader := io.Reader(req.Body)
+	switch {
+	case req.ContentLength > r.BodyLimit:
+		r.tooLarge(w, s)
+		return nil, 0, false
+	case req.ContentLength < 0:
+		reader = http.MaxBytesReader(w, req.Body, r.BodyLimit)
 	}
-	if req.ContentLength > r.BodyLimit {
-		tooLarge()
-		return nil, nil, false
-	}
-	body, held, err := r.read(req.Context(), http.MaxBytesReader(w, req.Body, r.BodyLimit), req.ContentLength)
-	if err == nil {
-		return body, func() { r.memory.Release(held) }, true
-	}
-	r.memory.Release(held)
-	var over *http.MaxBytesError
-	if errors.As(err, &over) {
-		tooLarge()
-	} else {
+	body, held, err := r.read(req.Context(), reader, req.ContentLength)
+	if over := (*http.MaxBytesError)(nil); errors.As(err, &over) {
+		r.tooLarge(w, s)
+	} else if err != nil {
 		r.unavailable(w, s, err)
 	}
-	return nil, nil, false
+	return body, held, err == nil
+}
+
+func (r *Receiver) tooLarge(w http.ResponseWriter, s *Source) {
+	r.tally.add(s.Number, hook.SourceCount{TooLarge: 1})
+	r.Log.Error("a delivery was refused: it is over the body limit", "source", s.Name, "limit", r.BodyLimit)
+	w.Header().Set("Connection", "close")
+	fail(w, http.StatusRequestEntityTooLarge, "the body is over the limit")
 }
 
 // read reads a body. Up to earnest it takes memory for what has come, not for
@@ -302,6 +336,9 @@ func (r *Receiver) read(ctx context.Context, body io.Reader, length int64) (b []
 
 // acquire waits for memory, but no longer than Okta would wait for its answer.
 func (r *Receiver) acquire(ctx context.Context, size int64) error {
+	if r.memory.TryAcquire(size) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, memoryWait)
 	defer cancel()
 	if err := r.memory.Acquire(ctx, size); err != nil {
@@ -310,18 +347,19 @@ func (r *Receiver) acquire(ctx context.Context, size int64) error {
 	return nil
 }
 
-// batch splits a body into what is to be kept, and says which org sent it and
-// how to answer once it is kept.
-func (s *Source) batch(body []byte, now time.Time) (b intake.Batch, host string, a answer) {
-	b.Counts = map[int64]hook.SourceCount{s.Number: {Deliveries: 1}}
-	delivery, err := okta.ParseDelivery(body)
+// batch splits a body into what is to be kept, and says how to answer once it
+// is kept. The delivery is nil when the body is none.
+func (s *Source) batch(body []byte, now time.Time) (b intake.Batch, d *okta.Delivery, a answer) {
+	b.Source, b.Count = s.Number, hook.SourceCount{Deliveries: 1}
+	d, err := okta.ParseDelivery(body)
 	if err != nil {
 		b.Rejected = []*store.Rejected{{Source: s.Number, Reason: hook.ReasonNotDelivery, Detail: err.Error(), Raw: body}}
-		return b, "", answer{http.StatusBadRequest, err.Error()}
+		return b, nil, answer{http.StatusBadRequest, err.Error()}
 	}
-	events := make([]store.Event, len(delivery.Events))
+	events := make([]store.Event, len(d.Events))
 	b.Events = make([]*store.Event, len(events))
-	for i, e := range delivery.Events {
+	for i := range d.Events {
+		e := &d.Events[i]
 		published := e.Published
 		if published.IsZero() {
 			published = now
@@ -329,12 +367,12 @@ func (s *Source) batch(body []byte, now time.Time) (b intake.Batch, host string,
 		events[i].Event = hook.Event{Source: s.Number, UUID: e.UUID, Type: e.EventType, Published: published, JSON: e.Raw}
 		b.Events[i] = &events[i]
 	}
-	for _, r := range delivery.Rejected {
+	for _, r := range d.Rejected {
 		b.Rejected = append(b.Rejected, &store.Rejected{
 			Source: s.Number, Reason: hook.Reason(r.Reason), Detail: r.Detail, Raw: r.Raw,
 		})
 	}
-	return b, delivery.Host, answer{status: http.StatusOK}
+	return b, d, answer{status: http.StatusOK}
 }
 
 // fail answers with a sentence for people: Okta shows it to nobody, but the

@@ -26,7 +26,8 @@ const secret = "Bearer of-the-org"
 // desk is a Receiver with one source, and what it has told its neighbours.
 type desk struct {
 	receive.Options
-	mux *http.ServeMux
+	mux      *http.ServeMux
+	receiver *receive.Receiver
 
 	mu         sync.Mutex
 	batches    []intake.Batch
@@ -57,6 +58,7 @@ func newDesk(t *testing.T, set func(*receive.Options)) *desk {
 		set(&d.Options)
 	}
 	r := receive.New(d.Options)
+	d.receiver = r
 	r.SetSources([]*receive.Source{
 		{Source: hook.Source{Number: 1, Name: "acme"}, Auth: hook.SourceAuth{Key: "Authorization", Value: secret}},
 		{Source: hook.Source{Number: 2, Name: "known", Host: "known.okta.example"}, Auth: hook.SourceAuth{Key: "Authorization", Value: secret}},
@@ -115,6 +117,53 @@ func TestAHostIsLearntOnce(t *testing.T) {
 		}
 		if len(d.hosts) != 1 || d.hosts[0] != "acme.okta.example" {
 			t.Errorf("told of the hosts %q", d.hosts)
+		}
+	})
+}
+
+// TestSourcesOfOtherProcesses has another process make a source and change a
+// secret: whoever is told of them calls here next.
+func TestSourcesOfOtherProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stored []*receive.Source
+		var set func([]*receive.Source)
+		refreshed, failure := 0, error(nil)
+		d := newDesk(t, func(o *receive.Options) {
+			o.Refresh = func(context.Context) error {
+				if refreshed++; failure != nil {
+					return failure
+				}
+				set(stored)
+				return nil
+			}
+		})
+		set = d.receiver.SetSources
+		source := func(name, value string) *receive.Source {
+			return &receive.Source{Source: hook.Source{Number: 3, Name: name}, Auth: hook.SourceAuth{Key: "Authorization", Value: value}}
+		}
+		wants := func(what string, answer *httptest.ResponseRecorder, code, looks int) {
+			t.Helper()
+			if answer.Code != code || refreshed != looks {
+				t.Errorf("%s: %d after %d looks, want %d after %d", what, answer.Code, refreshed, code, looks)
+			}
+		}
+		wants("a source that is known", d.call("POST", "/in/acme", deliveryFrom("x")), 200, 0)
+		failure = errors.New("the database is away")
+		wants("nobody can know", d.call("POST", "/in/new", deliveryFrom("x")), 503, 1)
+		wants("nobody can know of another secret", d.call("POST", "/in/acme", deliveryFrom("x"), "Authorization", "other"), 503, 2)
+		wants("a right secret needs no look", d.call("POST", "/in/acme", deliveryFrom("x")), 200, 2)
+		failure = nil
+		stored = []*receive.Source{source("new", secret)}
+		wants("made elsewhere", d.call("POST", "/in/new", deliveryFrom("x")), 200, 3)
+		wants("deleted elsewhere", d.call("POST", "/in/acme", deliveryFrom("x")), 404, 4)
+		stored = []*receive.Source{source("new", "rotated")}
+		wants("rotated elsewhere", d.call("POST", "/in/new", deliveryFrom("x"), "Authorization", "rotated"), 200, 5)
+		wants("wrong everywhere", d.call("POST", "/in/new", deliveryFrom("x"), "Authorization", "wrong"), 401, 6)
+		stored = append(stored, source("newer", secret))
+		wants("verified", d.call("GET", "/in/newer", "", "X-Okta-Verification-Challenge", "c"), 200, 7)
+		synctest.Wait()
+		if n := len(d.challenges); n != 1 || d.challenges[0].Secret != hook.SecretRight {
+			t.Errorf("told of %v", d.challenges)
 		}
 	})
 }

@@ -335,6 +335,8 @@ type Members struct {
 	Until time.Time
 	// Changes counts the changes of sources, hooks and holds.
 	Changes int64
+	// Due are hooks that may have due deliveries that nobody holds.
+	Due []int64
 }
 
 // Hint says what another process has done.

@@ -1,7 +1,8 @@
 // Package upkeep keeps the store within its bounds: it removes events that are
 // older than they are to be kept, forgets their dedupe keys later, ends
 // deliveries that were owed for too long, and makes room at a size limit. It
-// works in small pieces, so that intake never waits for it.
+// works in small pieces, so that intake never waits for it. Of several processes
+// that share a store one does it at a time.
 package upkeep
 
 import (
@@ -20,6 +21,7 @@ type Store interface {
 	store.Keeper
 	EventHooks(ctx context.Context) ([]hook.EventHook, int64, error)
 	Stats(ctx context.Context) (store.Stats, error)
+	Lead(ctx context.Context, duty string, length time.Duration) (held bool, err error)
 	Expire(ctx context.Context, hook int64, before, now time.Time, reason hook.Reason, limit int) (int, bool, error)
 }
 
@@ -47,6 +49,10 @@ const (
 	// pause how long intake has the store for itself after it.
 	piece = 32
 	pause = 5 * time.Millisecond
+	// duty is what one process has at a time, and tenure how long it keeps it
+	// when it says nothing more.
+	duty   = "upkeep"
+	tenure = 90 * time.Second
 	// warnAhead is how long before deliveries expire it is said.
 	warnAhead = 7 * 24 * time.Hour
 )
@@ -72,13 +78,16 @@ func (u *Upkeep) Run(ctx context.Context) {
 	}
 }
 
-// Once does everything that is due at now.
+// Once does everything that is due at now, unless another process does.
 func (u *Upkeep) Once(ctx context.Context, now time.Time) error {
+	if held, err := u.Store.Lead(ctx, duty, tenure); err != nil || !held {
+		return err
+	}
 	if err := u.expire(ctx, now); err != nil {
 		return err
 	}
 	removed := 0
-	err := repeat(ctx, func() (bool, error) {
+	err := u.repeat(ctx, func() (bool, error) {
 		n, more, err := u.Store.Prune(ctx, now.Add(-u.Events), piece)
 		removed += n
 		return more, err
@@ -89,7 +98,7 @@ func (u *Upkeep) Once(ctx context.Context, now time.Time) error {
 	if removed > 0 {
 		u.Log.Info("old events removed", "events", removed)
 	}
-	err = repeat(ctx, func() (bool, error) {
+	err = u.repeat(ctx, func() (bool, error) {
 		return u.Store.Forget(ctx, now.Add(-u.Keys), piece)
 	})
 	if err != nil || u.Size == 0 {
@@ -98,9 +107,16 @@ func (u *Upkeep) Once(ctx context.Context, now time.Time) error {
 	return u.shrink(ctx, now)
 }
 
-// repeat calls a piece of work until there is no more, with a pause between.
-func repeat(ctx context.Context, do func() (more bool, err error)) error {
-	for {
+// repeat calls a piece of work until there is no more, with a pause between,
+// or until another process has taken over.
+func (u *Upkeep) repeat(ctx context.Context, do func() (more bool, err error)) error {
+	for last := time.Now(); ; {
+		if now := time.Now(); now.Sub(last) > tenure/3 {
+			if held, err := u.Store.Lead(ctx, duty, tenure); err != nil || !held {
+				return err
+			}
+			last = now
+		}
 		more, err := do()
 		if err != nil || !more {
 			return err
@@ -135,7 +151,7 @@ func (u *Upkeep) expire(ctx context.Context, now time.Time) error {
 			continue // not a write every minute for nothing
 		}
 		expired := 0
-		err := repeat(ctx, func() (bool, error) {
+		err := u.repeat(ctx, func() (bool, error) {
 			n, more, err := u.Store.Expire(ctx, h.Number, now.Add(-keep), now, hook.ReasonExpired, piece*hook.BlockSlots)
 			expired += n
 			return more, err
@@ -167,7 +183,7 @@ func (u *Upkeep) shrink(ctx context.Context, now time.Time) error {
 	// Ever more at a time: what ends although there would be room without it
 	// is at most as much as had to end.
 	sacrificed := 1
-	return repeat(ctx, func() (bool, error) {
+	return u.repeat(ctx, func() (bool, error) {
 		stats, err := u.Store.Stats(ctx)
 		if err != nil || stats.Bytes <= u.Size {
 			return false, err

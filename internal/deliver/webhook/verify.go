@@ -37,7 +37,7 @@ func (ch *Channel) challenge(ctx context.Context, h *hook.EventHook) error {
 	ch.setHeaders(request.Header, h)
 	request.Header.Set(okta.HeaderChallenge, challenge)
 	request.Header.Set(okta.HeaderRequestID, rand.Text())
-	response, err := ch.Client.Do(request)
+	response, err := ch.client.Do(request)
 	if err != nil {
 		return withoutURL(err)
 	}

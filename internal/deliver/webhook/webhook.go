@@ -8,7 +8,6 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -20,6 +19,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,7 +32,7 @@ import (
 
 // Options are what a Channel is made of.
 type Options struct {
-	Client   *http.Client // from reach: guarded, follows no redirect
+	Reach    *reach.Reach // the guarded way out
 	Identity store.Identity
 	// OrgHost is the host that the envelope's `source` names, for events of a
 	// source, by its number.
@@ -44,46 +44,62 @@ type Options struct {
 type Channel struct {
 	Options
 	userAgent string
+	client    *http.Client
+	posts     posts
 }
 
 // New makes a Channel.
 func New(opts Options) *Channel {
-	return &Channel{Options: opts, userAgent: "Grapnel/" + opts.Version}
+	return &Channel{Options: opts, userAgent: "Grapnel/" + opts.Version, client: opts.Reach.Client()}
 }
 
 // maxHeaders bounds what is kept of a response's header section.
 const maxHeaders = 50
 
+// bodies are buffers for envelopes, none of them large.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxPooled = 64 << 10 // bytes
+
 // Send makes one attempt; see deliver.Channel.
 func (ch *Channel) Send(ctx context.Context, h *hook.EventHook, c *store.Claim) deliver.Result {
+	post, err := ch.post(h)
+	if err != nil {
+		return failure(classify(ctx, err), err)
+	}
 	id := c.ID(ch.Identity.Tag)
 	now := time.Now()
-	body := ch.envelope(h, c, id, now)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.Channel.URI, bytes.NewReader(body))
-	if err != nil {
-		return failure(hook.ReasonConnection, err)
+	buffer := bodies.Get().(*[]byte)
+	body := ch.appendEnvelope((*buffer)[:0], h, c, id, now)
+	if cap(body) <= maxPooled {
+		*buffer = body
+		defer bodies.Put(buffer)
 	}
-	ch.setHeaders(request.Header, h)
-	request.Header.Set("Content-Type", "application/json")
-	request.Header["webhook-id"] = []string{id}
-	request.Header["webhook-timestamp"] = []string{strconv.FormatInt(now.Unix(), 10)}
+	fields := append(make([]reach.Field, 0, 3),
+		reach.Field{Name: "webhook-id", Value: id},
+		reach.Field{Name: "webhook-timestamp", Value: strconv.FormatInt(now.Unix(), 10)})
 	if h.Channel.SigningSecret != "" {
 		signature, err := Sign(h.Channel.SigningSecret, id, now, body)
 		if err != nil {
 			return failure(hook.ReasonConnection, err)
 		}
-		request.Header["webhook-signature"] = []string{signature}
+		fields = append(fields, reach.Field{Name: "webhook-signature", Value: signature})
 	}
-	response, err := ch.Client.Do(request)
+	response, err := post.Send(ctx, fields, body)
 	if err != nil {
 		return failure(classify(ctx, err), err)
 	}
-	excerpt, _, err := reach.ReadBody(response, hook.MaxDeadBody)
+	return take(response, now)
+}
+
+// take makes a result of an answer, and closes it.
+func take(response *http.Response, now time.Time) deliver.Result {
 	result := deliver.Result{
 		Status:     response.StatusCode,
 		Reason:     judge(response.StatusCode),
 		RetryAfter: retryAfter(response.Header.Get("Retry-After"), now),
 	}
+	excerpt, _, err := reach.ReadBody(response, hook.MaxDeadBody)
 	if result.Reason == "" {
 		return result // whatever becomes of the body, the answer was yes
 	}
@@ -94,8 +110,8 @@ func (ch *Channel) Send(ctx context.Context, h *hook.EventHook, c *store.Claim) 
 	return result
 }
 
-func (ch *Channel) envelope(h *hook.EventHook, c *store.Claim, id string, now time.Time) []byte {
-	return okta.AppendEnvelope(make([]byte, 0, len(c.Event.JSON)+512), okta.Envelope{
+func (ch *Channel) appendEnvelope(dst []byte, h *hook.EventHook, c *store.Claim, id string, now time.Time) []byte {
+	return okta.AppendEnvelope(dst, okta.Envelope{
 		Source:    "https://" + ch.OrgHost(c.Event.Source) + "/api/v1/eventHooks/" + h.ID,
 		EventID:   uuid.NewSHA1(ch.Identity.UUID, []byte(id)).String(),
 		EventTime: now,
@@ -149,6 +165,7 @@ func classify(ctx context.Context, err error) hook.Reason {
 		refused *reach.RefusedError
 		dns     *net.DNSError
 		timeout net.Error
+		record  tls.RecordHeaderError
 	)
 	switch {
 	case errors.As(err, &refused):
@@ -157,13 +174,13 @@ func classify(ctx context.Context, err error) hook.Reason {
 		return hook.ReasonTimeout
 	case errors.As(err, &dns):
 		return hook.ReasonDNS
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/": // to a TLS handshake
 		return hook.ReasonBadResponse
 	case isTLS(err):
 		return hook.ReasonTLS
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, new(*net.OpError)):
 		return hook.ReasonConnection
-	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "HTTP/1.x transport connection broken"):
+	case errors.Is(err, reach.ErrAnswer), strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "HTTP/1.x transport connection broken"):
 		// What came is no answer that net/http can read. It has no types for that.
 		return hook.ReasonBadResponse
 	default:

@@ -106,7 +106,7 @@ func (w *wire) channel(t *testing.T) *webhook.Channel {
 		guard.CloseIdle()
 		w.running.Wait()
 	})
-	return webhook.New(webhook.Options{Client: guard.Client(), OrgHost: func(int64) string { return "acme.okta.example" }, Version: "1.2"})
+	return webhook.New(webhook.Options{Reach: guard, OrgHost: func(int64) string { return "acme.okta.example" }, Version: "1.2"})
 }
 
 // send makes one attempt within a timeout.
@@ -119,7 +119,7 @@ func send(t *testing.T, ch *webhook.Channel, uri string, timeout time.Duration) 
 }
 
 // request reads a request whole, and nothing of a next one.
-func request(conn net.Conn) bool {
+func request(conn io.Reader) bool {
 	got := ""
 	b := make([]byte, 4096)
 	for !strings.HasSuffix(got, `"contentType":"application/json"}`) {
@@ -447,6 +447,32 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 		}
 		if w.dialled != 1 {
 			t.Errorf("%d connections", w.dialled)
+		}
+	})
+}
+
+// What a changed hook sends is what it says now.
+func TestAChangedHook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got strings.Builder
+		w := &wire{serve: func(conn net.Conn) {
+			for request(io.TeeReader(conn, &got)) {
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
+		}}
+		ch := w.channel(t)
+		for _, secret := range []string{"first", "second", "second"} {
+			h := &hook.EventHook{ID: "who1", Number: 1, Channel: hook.Channel{
+				URI: "http://good.example/" + secret, Auth: &hook.AuthScheme{Key: "Authorization", Value: secret},
+			}}
+			for range 2 {
+				got.Reset()
+				r := ch.Send(t.Context(), h, &store.Claim{Key: hook.Key{Hook: 1, Seq: 64}, Event: &hook.Event{JSON: []byte(`{}`)}})
+				if r.Status != 200 || !strings.HasPrefix(got.String(), "POST /"+secret+" HTTP/1.1\r\n") ||
+					!strings.Contains(got.String(), "\r\nAuthorization: "+secret+"\r\n") {
+					t.Errorf("%s: status %d for %q", secret, r.Status, got.String())
+				}
+			}
 		}
 	})
 }

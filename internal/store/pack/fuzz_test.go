@@ -127,6 +127,7 @@ func FuzzSeen(f *testing.F) {
 	good := AppendSeen(nil, Seen{Source: 1, Seq: 64, UUID: "a2e3d1f0-5dd2-11f0-9c1a-0242ac120002"})
 	f.Add(good)
 	f.Add(AppendSeen(good, Seen{Source: 2, Seq: 1 << 40, UUID: ""}))
+	f.Add(AppendSeen(good, Seen{Source: 2, Seq: 1 << 40, Hash: KeyOf("")}))
 	f.Add(good[:len(good)-1])
 	f.Add([]byte{0xff})
 	f.Fuzz(func(t *testing.T, stored []byte) {
@@ -259,6 +260,45 @@ func FuzzCounts(f *testing.F) {
 		ReadCounts(append(b, stored...), HookFields(&got))
 		if got != want {
 			t.Errorf("%+v is read as %+v", want, got)
+		}
+	})
+}
+
+// FuzzSortOutcomes puts any bytes in order: nothing of them may be lost.
+func FuzzSortOutcomes(f *testing.F) {
+	some := AppendOutcome(nil, received, 63, hook.Attempt{At: received.Add(time.Second), Duration: time.Millisecond, Status: 200})
+	some = AppendOutcome(some, received, 0, hook.Attempt{At: received.Add(-time.Hour)})
+	f.Add(AppendOutcome(some, received, 7, hook.Attempt{At: received}))
+	f.Add(some[:len(some)-1])
+	f.Add([]byte{9, 0, 0, 0, 3, 0, 0, 0, 3, 1, 1, 1, 2})
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		before := slices.Clone(stored)
+		sorted := SortOutcomes(stored)
+		if !slices.Equal(stored, before) {
+			t.Fatal("what was given has changed")
+		}
+		if again := SortOutcomes(sorted); !slices.Equal(again, sorted) {
+			t.Errorf("%x is sorted to %x, and that to %x", stored, sorted, again)
+		}
+		slices.Sort(before)
+		left := slices.Clone(sorted)
+		slices.Sort(left)
+		if !slices.Equal(before, left) {
+			t.Errorf("%x is sorted to %x", stored, sorted)
+		}
+		last := -1
+		for c := (cutter{b: sorted}); len(c.b) > 0; {
+			slot := int(c.b[0])
+			c.b = c.b[1:]
+			c.varint()
+			c.uvarint()
+			if c.uvarint(); c.bad {
+				break
+			}
+			if slot < last {
+				t.Errorf("%x is sorted to %x", stored, sorted)
+			}
+			last = slot
 		}
 	})
 }

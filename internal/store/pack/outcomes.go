@@ -1,8 +1,10 @@
 package pack
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
@@ -46,4 +48,29 @@ func Slots(mask uint64, f func(slot int) bool) {
 			return
 		}
 	}
+}
+
+// SortOutcomes puts outcomes in the order of their slots. Nothing is lost: what
+// cannot be read stays at the end as it is.
+func SortOutcomes(outcomes []byte) []byte {
+	var parts [][]byte
+	c := cutter{b: outcomes}
+	rest := outcomes
+	for len(c.b) > 0 {
+		c.b = c.b[1:]
+		c.varint()
+		c.uvarint()
+		c.uvarint()
+		if c.bad {
+			break
+		}
+		parts = append(parts, rest[:len(rest)-len(c.b)])
+		rest = c.b
+	}
+	bySlot := func(a, b []byte) int { return cmp.Compare(a[0], b[0]) }
+	if slices.IsSortedFunc(parts, bySlot) {
+		return outcomes
+	}
+	slices.SortStableFunc(parts, bySlot)
+	return append(slices.Concat(parts...), rest...)
 }

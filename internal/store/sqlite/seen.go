@@ -23,7 +23,7 @@ func remember(conn *sqlite.Conn, key int64, e pack.Seen) (before hook.Seq, err e
 		return 0, err
 	}
 	for _, other := range pack.ParseSeen(raw) {
-		if other.Source == e.Source && other.UUID == e.UUID {
+		if other.Is(e.Source, e.UUID) {
 			return other.Seq, nil
 		}
 	}

@@ -69,7 +69,8 @@ var _ store.Store = (*Store)(nil)
 const maxReaders = 4
 
 // Open opens or makes the store. It refuses a file that another process has
-// open, and one that a newer Grapnel has written.
+// open, one that a newer Grapnel has written, and one that was not filled to the
+// end (store.ErrUnfinished).
 func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	dir := filepath.Dir(opts.Path)
 	if err := MakeDir(dir); err != nil {
@@ -101,6 +102,9 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	if err := migrate(s.conn); err != nil {
+		return nil, err
+	}
+	if err := refuseCopy(s.conn, s.path); err != nil {
 		return nil, err
 	}
 	if err := s.load(); err != nil {
