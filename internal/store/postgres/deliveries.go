@@ -75,27 +75,27 @@ type owedSlots struct {
 
 // rowsOf reads rows of work and settled from the block first down to last, a
 // page at a time, and calls each with those of one block. It ends when each
-// returns false, and returns whether all was read.
-func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool, error)) (all bool, err error) {
-	_, err = v.tx.Exec(v.ctx, `DECLARE rows_of NO SCROLL CURSOR FOR
+// returns false.
+func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool, error)) error {
+	_, err := v.tx.Exec(v.ctx, `DECLARE rows_of NO SCROLL CURSOR FOR
 		SELECT block, hook, replay, created, matched, open, until, outcomes FROM (
 			SELECT block, hook::bigint, replay::bigint, created, matched, open, until, outcomes FROM work
 			UNION ALL
 			SELECT block, hook::bigint, replay::bigint, created, matched, 0::bigint, 0::bigint, outcomes FROM settled) t
 		WHERE block BETWEEN $1 AND $2 AND ($3::bigint = 0 OR hook = $3) ORDER BY block DESC`, last, first, number)
 	if err != nil {
-		return false, err
+		return err
 	}
 	var rows []owedSlots // of one block
 	for {
 		batch, err := v.fetch()
 		if err != nil {
-			return false, err
+			return err
 		}
 		for _, row := range batch {
 			if len(rows) > 0 && rows[0].block != row.block {
 				if more, err := each(rows); err != nil || !more {
-					return false, err
+					return err
 				}
 				rows = rows[:0]
 			}
@@ -106,11 +106,9 @@ func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool,
 		}
 	}
 	if len(rows) > 0 {
-		if more, err := each(rows); err != nil || !more {
-			return false, err
-		}
+		_, err = each(rows)
 	}
-	return true, nil
+	return err
 }
 
 func (v *viewer) fetch() ([]owedSlots, error) {
@@ -152,7 +150,7 @@ func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.
 		first, last = min(first, q.Event.Block()), q.Event.Block()
 	}
 	scanned := 0
-	_, err = v.rowsOf(first, last, q.Hook, func(rows []owedSlots) (bool, error) {
+	err = v.rowsOf(first, last, q.Hook, func(rows []owedSlots) (bool, error) {
 		next = nil
 		if scanned > maxScan {
 			next = &hook.Key{Seq: hook.MakeSeq(rows[0].block+1, 0)}
@@ -422,7 +420,7 @@ func (s *Store) Delivery(ctx context.Context, key hook.Key, _ time.Time) (d hook
 	err = s.view(ctx, func(v *viewer) error {
 		found := false
 		block := key.Seq.Block()
-		_, err := v.rowsOf(block, block, key.Hook, func(rows []owedSlots) (bool, error) {
+		err := v.rowsOf(block, block, key.Hook, func(rows []owedSlots) (bool, error) {
 			for i := range rows {
 				row := &rows[i]
 				if row.replay != key.Replay || row.matched&(1<<key.Seq.Slot()) == 0 {

@@ -49,7 +49,10 @@ func TestConnectionBreaks(t *testing.T) {
 		}},
 		{"Count", "counts", func(s *Store) error { return s.Count(ctx, map[int64]hook.SourceCount{1: {TooLarge: 1}}) }},
 		{"Claim", "retries", func(s *Store) error { _, _, err := s.Claim(ctx, h.Number, d.now(), 10, 1<<20, lease); return err }},
-		{"Renew", "retries", func(s *Store) error { _, _, err := s.Renew(ctx, append(claims, own), d.now(), 96*time.Hour); return err }},
+		{"Renew", "retries", func(s *Store) error {
+			_, _, err := s.Renew(ctx, append(claims, own), d.now(), 96*time.Hour)
+			return err
+		}},
 		{"Settle", "counts", func(s *Store) error {
 			_, err := s.Settle(ctx, []store.Outcome{d.outcome(claims[1], hook.Delivered), d.outcome(claims[2], hook.Dead), d.outcome(own, hook.Dead)})
 			return err
@@ -64,7 +67,10 @@ func TestConnectionBreaks(t *testing.T) {
 			_, err := s.UpdateEventHook(ctx, h.ID, d.now(), func(h *hook.EventHook, _ []hook.EventHook) error { h.Name = "x"; return nil })
 			return err
 		}},
-		{"Hold", "registry", func(s *Store) error { _, err := s.Hold(ctx, h.Number, hook.ReasonGone, d.now(), time.Time{}); return err }},
+		{"Hold", "registry", func(s *Store) error {
+			_, err := s.Hold(ctx, h.Number, hook.ReasonGone, d.now(), time.Time{})
+			return err
+		}},
 		{"SetCanary", "meta", func(s *Store) error { return s.SetCanary(ctx, []byte("x")) }},
 		{"CreateReplay", "replays", func(s *Store) error { return s.CreateReplay(ctx, &store.Replay{ID: "x", Hook: h.Number}) }},
 		{"AddToReplay", "counts", func(s *Store) error {
@@ -76,7 +82,10 @@ func TestConnectionBreaks(t *testing.T) {
 		{"Forget", "seen", func(s *Store) error { _, err := s.Forget(ctx, d.now(), 10); return err }},
 		{"Beat", "registry", func(s *Store) error { _, err := s.Beat(ctx); return err }},
 		{"Lead", "duties", func(s *Store) error { _, err := s.Lead(ctx, "upkeep", time.Hour); return err }},
-		{"Deliveries", "settled", func(s *Store) error { _, _, err := s.Deliveries(ctx, store.DeliveryQuery{Limit: 9}, d.now()); return err }},
+		{"Deliveries", "settled", func(s *Store) error {
+			_, _, err := s.Deliveries(ctx, store.DeliveryQuery{Limit: 9}, d.now())
+			return err
+		}},
 		{"Events", "blocks", func(s *Store) error { _, _, _, err := s.Events(ctx, store.EventQuery{Limit: 9}); return err }},
 		{"Stats", "counts", func(s *Store) error { _, err := s.Stats(ctx); return err }},
 	} {

@@ -206,7 +206,10 @@ func TestHookChangesAreSeenByCommitsOfOthers(t *testing.T) {
 		t.Errorf("Commit: %v, want ErrRevision", err)
 	}
 	for _, change := range []func() error{
-		func() error { _, err := a.Hold(t.Context(), h.Number, hook.ReasonGone, d.now(), time.Time{}); return err },
+		func() error {
+			_, err := a.Hold(t.Context(), h.Number, hook.ReasonGone, d.now(), time.Time{})
+			return err
+		},
 		func() error { return a.CreateSource(t.Context(), &hook.Source{Name: "acme"}) },
 	} {
 		now := d.beat(b).Changes

@@ -52,6 +52,7 @@ type settlement struct {
 	outs                      [][]byte
 	back                      []int64
 	delivered, dead, attempts []int32
+	tally                     tally // if all are kept
 	own                       ownRows
 	place                     []int // of each outcome: of its lease among held, or past them in own; or none
 	groupsKept, ownKept       map[int]bool
@@ -86,6 +87,7 @@ func (w *settlement) gather() error {
 			continue
 		}
 		seen[once{o.Key, o.Epoch}] = true
+		w.count(o)
 		if own {
 			w.place[i] = len(w.own.seqs)
 			if err := w.ownRow(o, 0, lease); err != nil {
@@ -100,6 +102,23 @@ func (w *settlement) gather() error {
 		}
 	}
 	return nil
+}
+
+// count adds what an outcome changes of its hook's counters.
+func (w *settlement) count(o *store.Outcome) {
+	var c hook.HookCount
+	switch o.State {
+	case hook.Delivered:
+		c.Delivered = 1
+	case hook.Dead:
+		c.Dead = 1
+	}
+	if o.Attempt != nil {
+		c.Attempts = 1
+	}
+	if c != (hook.HookCount{}) {
+		w.tally.hook(o.Hook, c)
+	}
 }
 
 // slotOf returns the place of the lease of an outcome.
@@ -171,11 +190,13 @@ func isGivenBack(o *store.Outcome) bool {
 // keep calls the database.
 func (w *settlement) keep(ctx context.Context, conn *pgxpool.Conn) error {
 	var groups, own []int64
+	kinds, numbers, values := w.tally.rows()
 	err := conn.QueryRow(ctx, `SELECT * FROM settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-		$11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
+		$11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)`,
 		w.blocks, w.hooks, w.replays, w.leases, w.masks, w.outs, w.back, w.delivered, w.dead, w.attempts,
 		w.own.groups, w.own.seqs, w.own.hooks, w.own.replays, w.own.leases, w.own.states,
 		w.own.reasons, w.own.dues, w.own.firsts, w.own.heldFor, w.own.logs, w.own.responses,
+		kinds, numbers, values,
 	).Scan(&groups, &own)
 	if err != nil {
 		return err
