@@ -135,6 +135,15 @@ func TestPausedProcess(t *testing.T) {
 	again := d.beat(a)
 	d.equal("members once it is awake", again.All, []int64{again.Self, m.Self})
 	d.equal("lost", len(d.settle(a, mine...)), 0)
+	// The other has divided what they share among those it knew of.
+	d.equal("it is one of them at once", again.Joined, false)
+	d.advance(2 * store.BeatEvery)
+	d.equal("members when the other has seen it", d.beat(b).All, []int64{again.Self, m.Self})
+	d.equal("it is one of them now", d.beat(a).Joined, true)
+
+	d.advance(time.Minute)
+	d.equal("the first to be back is one at once", d.beat(b).Joined, true)
+	d.equal("the second is", d.beat(a).Joined, false)
 }
 
 // listening waits until processes hold the locks on their numbers.
