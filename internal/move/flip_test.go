@@ -35,8 +35,8 @@ var worth = map[string]string{
 // verified.
 func TestFlippedBit(t *testing.T) {
 	dir := t.TempDir()
-	from, to := filepath.Join(dir, "from.db"), filepath.Join(dir, "to.db")
-	aFullLife(t, from)
+	to := inDir(dir, "to.db")
+	from := aFullLife(t, func() place { return inDir(t.TempDir(), "from.db") }).at
 	verify := func() error {
 		_, err := try(t, from, to, func(o *Options) { o.To = &cut{o.To, 0} })
 		return err
@@ -47,7 +47,7 @@ func TestFlippedBit(t *testing.T) {
 	if err := verify(); !errors.Is(err, errCut) {
 		t.Fatalf("the copy is not verified: %v", err)
 	}
-	conn, err := sqlite.OpenConn(to, sqlite.OpenReadWrite)
+	conn, err := sqlite.OpenConn(filepath.Join(dir, "to.db"), sqlite.OpenReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,12 +2,23 @@ package sqlite
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
 	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"zombiezen.com/go/sqlite"
 )
+
+// firstBlock is the number of the next block. A store that was filled from one
+// in which numbers begin with the day goes on so: where it may move back to,
+// retention goes by them.
+func (s *Store) firstBlock(received time.Time) int64 {
+	if s.nextBlock < 1<<pack.DayBits {
+		return s.nextBlock
+	}
+	return max(s.nextBlock, pack.FirstOfDay(received))
+}
 
 // insertBlock writes a block and returns how many bytes it takes.
 func insertBlock(conn *sqlite.Conn, id int64, of *store.Group, b encodedBlock) (stored int, err error) {

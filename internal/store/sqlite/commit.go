@@ -20,7 +20,8 @@ func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error)
 		if g.Revision != s.revision {
 			return nil, store.ErrRevision
 		}
-		w := groupWriter{conn: conn, group: g, ready: ready, block: pack.Block{ID: s.nextBlock}}
+		first := s.firstBlock(g.Received)
+		w := groupWriter{conn: conn, group: g, ready: ready, block: pack.Block{ID: first}}
 		if err := w.events(); err != nil {
 			return nil, err
 		}
@@ -36,7 +37,9 @@ func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error)
 		}
 		return func() {
 			then()
-			s.nextBlock = w.block.ID
+			if w.block.ID != first {
+				s.nextBlock = w.block.ID
+			}
 			s.unflushed += w.stored / 4096
 			claims = s.grant(w.claims, g)
 		}, nil
