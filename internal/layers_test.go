@@ -89,7 +89,7 @@ var layers = map[string][]string{
 	"internal/bench": {
 		"internal/traffic",                // stores are filled with an invented org's events
 		"internal/hook", "internal/store", // through the contract, as HTTP would take hours
-		"internal/store/sqlite",
+		"internal/store/sqlite", "internal/store/postgres",
 	},
 	"internal/demo": {
 		"internal/app", "internal/okta", "internal/traffic", // a gateway and an org side by side

@@ -32,10 +32,8 @@ func (l *lane) attempt(c *store.Claim) store.Outcome {
 	if !ok || !l.holds(c, time.Duration(h.Policy.Timeout)) {
 		return back
 	}
-	ctx, cancel := context.WithTimeout(e.attempts, time.Duration(h.Policy.Timeout))
-	defer cancel()
 	start := time.Now()
-	result := e.Channel.Send(ctx, h, c)
+	result := e.Channel.Send(e.attempts, h, c)
 	if e.attempts.Err() != nil && result.Status == 0 {
 		return back // broken off because we stop
 	}

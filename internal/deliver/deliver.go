@@ -30,7 +30,8 @@ type Store interface {
 
 // Channel makes one attempt.
 type Channel interface {
-	// Send hands one delivery to its destination. It ends when ctx does.
+	// Send hands one delivery to its destination, within the hook's
+	// Policy.Timeout. It also ends when ctx does, which is the same for all.
 	Send(ctx context.Context, h *hook.EventHook, c *store.Claim) Result
 }
 

@@ -85,6 +85,8 @@ func (p *post) Send(ctx context.Context, h *hook.EventHook, c *store.Claim) Resu
 	if answer == nil {
 		return Result{Status: 200}
 	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(h.Policy.Timeout))
+	defer cancel()
 	return answer(ctx, h, c)
 }
 

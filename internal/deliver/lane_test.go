@@ -34,6 +34,8 @@ func (f *faulty) Settle(ctx context.Context, outcomes []store.Outcome) ([]hook.K
 type channel func(ctx context.Context, h *hook.EventHook, c *store.Claim) Result
 
 func (f channel) Send(ctx context.Context, h *hook.EventHook, c *store.Claim) Result {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(h.Policy.Timeout))
+	defer cancel()
 	return f(ctx, h, c)
 }
 

@@ -64,7 +64,8 @@ type Key struct {
 	Replay int64
 }
 
-var idEncoding = base32.HexEncoding.WithPadding(base32.NoPadding)
+// idEncoding is base32hex (RFC 4648 §7) in lower case.
+var idEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
 const idPrefix = "dlv"
 
@@ -77,16 +78,17 @@ func (k Key) ID(tag uint32) string {
 	binary.BigEndian.PutUint64(b[4:], uint64(k.Seq))
 	binary.BigEndian.PutUint32(b[12:], uint32(k.Hook))
 	binary.BigEndian.PutUint32(b[16:], uint32(k.Replay))
-	return idPrefix + strings.ToLower(idEncoding.EncodeToString(b[:]))
+	text := append(make([]byte, 0, len(idPrefix)+32), idPrefix...)
+	return string(idEncoding.AppendEncode(text, b[:]))
 }
 
 // ParseKey reads what ID wrote. ok is false for another store's ids too.
 func ParseKey(id string, tag uint32) (k Key, ok bool) {
 	text, found := strings.CutPrefix(id, idPrefix)
-	if !found || len(text) != 32 || strings.ToLower(text) != text {
+	if !found || len(text) != 32 {
 		return Key{}, false
 	}
-	b, err := idEncoding.DecodeString(strings.ToUpper(text))
+	b, err := idEncoding.DecodeString(text)
 	// The decoder skips line ends, so there may be too few bytes.
 	if err != nil || len(b) != 20 || binary.BigEndian.Uint32(b) != tag {
 		return Key{}, false

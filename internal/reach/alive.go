@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 )
 
 // alive reports whether an idle connection can take another request: its peer
@@ -31,6 +32,9 @@ func alive(conn net.Conn) bool {
 	})
 	return err == nil && errors.Is(read, syscall.EAGAIN)
 }
+
+// aLongTimeAgo is a deadline that has passed.
+var aLongTimeAgo = time.Unix(1, 0)
 
 // quiet is alive for what is no socket.
 func quiet(conn net.Conn) bool {

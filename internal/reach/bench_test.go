@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // The guard works when a connection is dialled. On the pooled connections of
@@ -43,7 +44,7 @@ func BenchmarkKeepAlive(b *testing.B) {
 		p := newPost(b, guarded, server.URL, nil)
 		b.ReportAllocs()
 		for b.Loop() {
-			response, err := p.Send(b.Context(), nil, payload)
+			response, err := p.Send(b.Context(), time.Now().Add(time.Minute), nil, payload)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -33,23 +33,27 @@ func newPool(dial func(context.Context, string, string) (net.Conn, error), confi
 	return &pool{dial: dial, tls: config, idle: make(map[place][]*wire)}
 }
 
-// get takes an idle connection, or makes one.
-func (p *pool) get(ctx context.Context, at place) (*wire, error) {
-	for {
-		w := p.take(at)
-		if w == nil {
-			break
-		}
-		if alive(w.conn) {
+// get takes an idle connection, or makes one until the deadline. It will end with
+// ctx.
+func (p *pool) get(ctx context.Context, deadline time.Time, at place) (*wire, error) {
+	for w := p.take(at); w != nil; w = p.take(at) {
+		if w.watch(ctx) && alive(w.conn) {
 			return w, nil
 		}
-		w.conn.Close()
+		w.close()
 	}
-	conn, err := p.connect(ctx, at)
-	if err != nil {
+	making, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	conn, err := p.connect(making, at)
+	switch {
+	case making.Err() != nil && err != nil:
+		return nil, making.Err()
+	case err != nil:
 		return nil, err
 	}
-	return newWire(conn, p, at), nil
+	w := newWire(conn, p, at)
+	w.watch(ctx)
+	return w, nil
 }
 
 // connect dials, and shakes hands where TLS is wanted.
@@ -93,7 +97,7 @@ func (p *pool) put(w *wire) {
 	defer p.mu.Unlock()
 	switch {
 	case len(p.idle[w.place]) >= maxIdleConnsPerHost:
-		w.conn.Close()
+		w.close()
 		return
 	case p.ages.Len() >= maxIdleConns:
 		p.closeOldest()
@@ -121,7 +125,7 @@ func (p *pool) forget(w *wire, left []*wire) {
 func (p *pool) closeOldest() {
 	w := p.ages.Front().Value.(*wire)
 	p.forget(w, p.idle[w.place][1:]) // the oldest of all is the oldest of its place
-	w.conn.Close()
+	w.close()
 }
 
 // sweep closes what has been idle for too long.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // maxPlain bounds the bodies that are written before the answer is read: a
@@ -91,27 +93,25 @@ var requests = sync.Pool{New: func() any { return new([]byte) }}
 // Send makes one request, on connections that all of the Reach share, and
 // returns the answer, whose body must be closed. It follows no redirect, asks
 // for no compression and undoes none. Response headers are bounded to 64 KiB.
-// All of it, the reading of the body too, ends with ctx, which needs a deadline.
-// fields are the request's own: tokens and visible characters alone. body is
-// free for use when Send returns.
+// All of it, the reading of the body too, ends at the deadline and with ctx; one
+// context for many requests is better than one for each. fields are the request's
+// own: tokens and visible characters alone. body is free for use when Send
+// returns.
 //
 // Nothing is sent twice: after an error, the destination may have got it.
-func (p *Post) Send(ctx context.Context, fields []Field, body []byte) (*http.Response, error) {
+func (p *Post) Send(ctx context.Context, deadline time.Time, fields []Field, body []byte) (*http.Response, error) {
 	if len(body) > maxPlain || p.place.secure && !p.reach.versions.old(p.place) {
-		return p.sendAny(ctx, fields, body)
+		return p.sendAny(ctx, deadline, fields, body)
 	}
-	w, err := p.reach.pool.get(ctx, p.place)
+	w, err := p.reach.pool.get(ctx, deadline, p.place)
 	if err != nil {
 		p.reach.versions.forget(p.place) // it may have ceased to speak HTTP/1.1
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
 		return nil, err
 	}
 	buffer := requests.Get().(*[]byte)
 	defer requests.Put(buffer)
 	*buffer = p.append((*buffer)[:0], fields, body)
-	return w.exchange(ctx, *buffer)
+	return w.exchange(ctx, deadline, *buffer)
 }
 
 // append writes a request in HTTP/1.1.
@@ -130,10 +130,12 @@ func (p *Post) append(dst []byte, fields []Field, body []byte) []byte {
 }
 
 // sendAny is Send by net/http, which speaks HTTP/2 too.
-func (p *Post) sendAny(ctx context.Context, fields []Field, body []byte) (*http.Response, error) {
+func (p *Post) sendAny(ctx context.Context, deadline time.Time, fields []Field, body []byte) (*http.Response, error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
 	// net/http may still read the body when the answer is there.
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "", bytes.NewReader(bytes.Clone(body)))
 	if err != nil {
+		cancel()
 		return nil, err
 	}
 	request.URL, request.Host = p.url, p.url.Host
@@ -146,12 +148,28 @@ func (p *Post) sendAny(ctx context.Context, fields []Field, body []byte) (*http.
 		request.Header[f.Name] = []string{f.Value}
 	}
 	response, err := p.reach.transport.RoundTrip(request)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	response.Body = cancelling{response.Body, cancel}
 	switch {
-	case err != nil || !p.place.secure:
+	case !p.place.secure:
 	case response.ProtoMajor == 1:
 		p.reach.versions.remember(p.place)
 	default:
 		p.reach.versions.forget(p.place)
 	}
-	return response, err
+	return response, nil
+}
+
+// cancelling is a body that ends its context when it is closed.
+type cancelling struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (c cancelling) Close() error {
+	defer c.cancel()
+	return c.ReadCloser.Close()
 }

@@ -22,9 +22,7 @@ import (
 // post makes one request of a Post, and returns the answer's body and status.
 func post(t testing.TB, p *Post, body string) (string, int, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	response, err := p.Send(ctx, []Field{{"webhook-id", "1"}}, []byte(body))
+	response, err := p.Send(t.Context(), time.Now().Add(30*time.Second), []Field{{"webhook-id", "1"}}, []byte(body))
 	if err != nil {
 		return "", 0, err
 	}
@@ -239,7 +237,7 @@ func TestPostEndsWithItsContext(t *testing.T) {
 			<-arrived
 			cancel()
 		}()
-		response, err := newPost(t, r, "http://example.com/", nil).Send(ctx, nil, nil)
+		response, err := newPost(t, r, "http://example.com/", nil).Send(ctx, time.Now().Add(time.Minute), nil, nil)
 		if err == nil {
 			_, _, err = ReadBody(response, 100)
 		}
@@ -249,6 +247,35 @@ func TestPostEndsWithItsContext(t *testing.T) {
 		if n := r.pool.ages.Len(); n != 0 {
 			t.Errorf("after %q: %d connections are kept", begin, n)
 		}
+	}
+}
+
+// An idle connection ends with the context whose request it served last, and
+// serves requests of others until then.
+func TestConnectionsEndWithTheirContext(t *testing.T) {
+	server := serve(t, http.HandlerFunc(echo))
+	network := &wires{to: map[string]string{"9.9.9.9:80": server.Listener.Addr().String()}}
+	p := newPost(t, newReach(t, Options{AllowHTTP: true, Resolver: exampleCom, Dial: network.dial}), "http://example.com/", nil)
+	passing, end := context.WithCancel(t.Context())
+	defer end()
+	for i, step := range []struct {
+		ctx   context.Context
+		dials int
+	}{{passing, 1}, {t.Context(), 1}, {passing, 1}, {nil, 1}, {t.Context(), 2}, {t.Context(), 2}} {
+		if step.ctx == nil {
+			end()
+			continue
+		}
+		response, err := p.Send(step.ctx, time.Now().Add(time.Minute), nil, nil)
+		if err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		if _, _, err := ReadBody(response, 100); err != nil || len(network.dials()) != step.dials {
+			t.Errorf("step %d: %d connections, %v", i, len(network.dials()), err)
+		}
+	}
+	if _, err := p.Send(passing, time.Now().Add(time.Minute), nil, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %v", err)
 	}
 }
 

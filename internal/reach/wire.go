@@ -32,6 +32,9 @@ type wire struct {
 	room   int           // bytes that the answer's head may still have, below zero for no limit
 	failed error         // what reading has failed with
 
+	watched <-chan struct{} // of the context that ends the connection
+	unwatch func() bool
+
 	// The pool's own, while it is there.
 	idleSince time.Time
 	age       *list.Element
@@ -60,24 +63,40 @@ func (w *wire) Read(b []byte) (n int, err error) {
 	return n, err
 }
 
-// aLongTimeAgo is a deadline that has passed.
-var aLongTimeAgo = time.Unix(1, 0)
+// watch makes the connection end with ctx. Requests come with the same context
+// again and again, so it stays watched while the connection is idle. ok is false
+// when an earlier context has ended the connection.
+func (w *wire) watch(ctx context.Context) (ok bool) {
+	done := ctx.Done()
+	if done == w.watched {
+		return true
+	}
+	if w.unwatch != nil && !w.unwatch() {
+		return false
+	}
+	w.watched, w.unwatch = done, context.AfterFunc(ctx, func() { w.conn.Close() })
+	return true
+}
+
+func (w *wire) close() {
+	if w.unwatch != nil {
+		w.unwatch()
+	}
+	w.conn.Close()
+}
 
 // exchange writes a request and returns its answer up to the body, which must be
-// closed. All of it, the body too, ends with ctx.
-func (w *wire) exchange(ctx context.Context, request []byte) (*http.Response, error) {
-	deadline, _ := ctx.Deadline()
-	if err := w.conn.SetDeadline(deadline); err != nil {
-		w.conn.Close()
-		return nil, err
-	}
+// closed. All of it, the body too, ends at the deadline, and with ctx.
+func (w *wire) exchange(ctx context.Context, deadline time.Time, request []byte) (*http.Response, error) {
 	a := &answer{wire: w, ctx: ctx}
-	a.unwatch = context.AfterFunc(ctx, func() { _ = w.conn.SetDeadline(aLongTimeAgo) })
-	_, unsent := w.conn.Write(request)
+	unsent := w.conn.SetDeadline(deadline)
+	if unsent == nil {
+		_, unsent = w.conn.Write(request)
+	}
 	// A destination may answer before it has read everything, and hang up.
 	response, err := w.answer()
 	if err != nil {
-		a.end(false)
+		w.close()
 		if unsent != nil {
 			err = unsent // it came first
 		}
@@ -116,7 +135,6 @@ func (w *wire) answer() (*http.Response, error) {
 type answer struct {
 	wire     *wire
 	ctx      context.Context
-	unwatch  func() bool // ends the watch over ctx
 	body     io.Reader
 	reusable bool // the connection, once the body has been read
 	ended    bool
@@ -156,20 +174,20 @@ func (a *answer) end(read bool) {
 		return
 	}
 	a.ended = true
-	// A watch that has begun to act may yet set its deadline.
-	if a.unwatch() && read && a.reusable && a.wire.reader.Buffered() == 0 {
+	if read && a.reusable && a.wire.reader.Buffered() == 0 {
 		a.wire.pool.put(a.wire)
-		return
+	} else {
+		a.wire.close()
 	}
-	a.wire.conn.Close()
 }
 
-// why says that the context has ended when that is why the connection failed.
+// why says that the time was up, or the context ended, when that is why the
+// connection failed.
 func (a *answer) why(err error) error {
 	switch {
 	case a.ctx.Err() != nil:
 		return a.ctx.Err()
-	case errors.Is(err, os.ErrDeadlineExceeded): // which is the context's
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return context.DeadlineExceeded
 	default:
 		return err

@@ -9,6 +9,7 @@ package webhook
 
 import (
 	"context"
+	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -85,7 +86,7 @@ func (ch *Channel) Send(ctx context.Context, h *hook.EventHook, c *store.Claim) 
 		}
 		fields = append(fields, reach.Field{Name: "webhook-signature", Value: signature})
 	}
-	response, err := post.Send(ctx, fields, body)
+	response, err := post.Send(ctx, now.Add(time.Duration(h.Policy.Timeout)), fields, body)
 	if err != nil {
 		return failure(classify(ctx, err), err)
 	}
@@ -113,10 +114,20 @@ func take(response *http.Response, now time.Time) deliver.Result {
 func (ch *Channel) appendEnvelope(dst []byte, h *hook.EventHook, c *store.Claim, id string, now time.Time) []byte {
 	return okta.AppendEnvelope(dst, okta.Envelope{
 		Source:    "https://" + ch.OrgHost(c.Event.Source) + "/api/v1/eventHooks/" + h.ID,
-		EventID:   uuid.NewSHA1(ch.Identity.UUID, []byte(id)).String(),
+		EventID:   ch.eventID(id).String(),
 		EventTime: now,
 		Events:    [][]byte{c.Event.JSON},
 	})
+}
+
+// eventID is the version 5 UUID (RFC 9562 §5.5) of a delivery's id in the store's
+// name space: the same over all attempts.
+func (ch *Channel) eventID(id string) (u uuid.UUID) {
+	var room [64]byte
+	sum := sha1.Sum(append(append(room[:0], ch.Identity.UUID[:]...), id...))
+	copy(u[:], sum[:])
+	u[6], u[8] = u[6]&0x0f|0x50, u[8]&0x3f|0x80
+	return u
 }
 
 // setHeaders sets what a delivery and a verification have in common.

@@ -112,10 +112,9 @@ func (w *wire) channel(t *testing.T) *webhook.Channel {
 // send makes one attempt within a timeout.
 func send(t *testing.T, ch *webhook.Channel, uri string, timeout time.Duration) deliver.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), timeout)
-	defer cancel()
 	h := &hook.EventHook{ID: "who1", Channel: hook.Channel{URI: uri}}
-	return ch.Send(ctx, h, &store.Claim{Key: hook.Key{Hook: 1, Seq: 64}, Event: &hook.Event{JSON: []byte(`{"uuid":"a"}`)}})
+	h.Policy.Timeout = hook.Duration(timeout)
+	return ch.Send(t.Context(), h, &store.Claim{Key: hook.Key{Hook: 1, Seq: 64}, Event: &hook.Event{JSON: []byte(`{"uuid":"a"}`)}})
 }
 
 // request reads a request whole, and nothing of a next one.
@@ -465,6 +464,7 @@ func TestAChangedHook(t *testing.T) {
 			h := &hook.EventHook{ID: "who1", Number: 1, Channel: hook.Channel{
 				URI: "http://good.example/" + secret, Auth: &hook.AuthScheme{Key: "Authorization", Value: secret},
 			}}
+			h.Policy.Timeout = hook.Duration(time.Second)
 			for range 2 {
 				got.Reset()
 				r := ch.Send(t.Context(), h, &store.Claim{Key: hook.Key{Hook: 1, Seq: 64}, Event: &hook.Event{JSON: []byte(`{}`)}})

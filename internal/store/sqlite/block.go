@@ -20,6 +20,21 @@ func (s *Store) firstBlock(received time.Time) int64 {
 	return max(s.nextBlock, pack.FirstOfDay(received))
 }
 
+// numbered notes that blocks from first up to next were written. What lies before
+// first is full, however little it is.
+func (s *Store) numbered(first, next int64) {
+	if first == next {
+		return
+	}
+	if first > s.nextBlock {
+		s.digester.want(s.nextBlock / chunkBlocks)
+	}
+	for chunk := first / chunkBlocks; chunk < next/chunkBlocks; chunk++ {
+		s.digester.want(chunk)
+	}
+	s.nextBlock = next
+}
+
 // insertBlock writes a block and returns how many bytes it takes.
 func insertBlock(conn *sqlite.Conn, id int64, of *store.Group, b encodedBlock) (stored int, err error) {
 	stmt := conn.Prep("INSERT INTO blocks (id, received, revision, summary, payload) VALUES (?, ?, ?, ?, ?)")

@@ -37,9 +37,7 @@ func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error)
 		}
 		return func() {
 			then()
-			if w.block.ID != first {
-				s.nextBlock = w.block.ID
-			}
+			s.numbered(first, w.block.ID)
 			s.unflushed += w.stored / 4096
 			claims = s.grant(w.claims, g)
 		}, nil

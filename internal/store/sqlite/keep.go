@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"time"
@@ -61,14 +62,15 @@ func pruneRejected(conn *sqlite.Conn, before int64, limit int) (removed int, err
 	return conn.Changes(), err
 }
 
-// pruneHistory removes the revisions of hooks and the replays that no event is
-// left of: those before the oldest block.
+// pruneHistory removes the revisions of hooks, the replays and the digests that
+// no event is left of: those before the oldest block.
 func pruneHistory(conn *sqlite.Conn) error {
 	return errors.Join(
 		run(conn.Prep(`DELETE FROM revisions WHERE EXISTS (SELECT 1 FROM revisions AS next
 			WHERE next.hook = revisions.hook AND next.revision > revisions.revision
 			AND next.revision <= (SELECT revision FROM blocks ORDER BY id LIMIT 1))`)),
-		run(conn.Prep("DELETE FROM replays WHERE created < (SELECT received FROM blocks ORDER BY id LIMIT 1)")))
+		run(conn.Prep("DELETE FROM replays WHERE created < (SELECT received FROM blocks ORDER BY id LIMIT 1)")),
+		run(conn.Prep(fmt.Sprintf("DELETE FROM digests WHERE chunk < (SELECT min(id) FROM blocks) / %d", chunkBlocks))))
 }
 
 // PruneOldest removes the oldest events that nobody is owed; see store.Keeper.
@@ -294,10 +296,22 @@ func (s *Store) Stats(ctx context.Context) (stats store.Stats, err error) {
 }
 
 func oldestOwed(conn *sqlite.Conn, number int64) (at time.Time, err error) {
-	stmt := conn.Prep(`SELECT min(created) FROM (
-		SELECT * FROM (SELECT created FROM owed WHERE hook = ?1 AND open != 0 ORDER BY created LIMIT 1)
-		UNION ALL SELECT * FROM (SELECT created FROM deliveries WHERE hook = ?1 AND state = 0 ORDER BY created LIMIT 1))`)
-	stmt.BindInt64(1, number)
-	err = each(stmt, func() error { at = fromMicros(stmt.ColumnInt64(0)); return nil })
-	return at, err
+	for _, query := range []string{
+		owedFirst + " LIMIT 1",
+		owedAgain + " LIMIT 1",
+		"SELECT 0, 0, 0, created FROM deliveries WHERE hook = +? AND state = 0 ORDER BY created LIMIT 1",
+	} {
+		stmt := conn.Prep(query)
+		stmt.BindInt64(1, number)
+		err := each(stmt, func() error {
+			if created := fromMicros(stmt.ColumnInt64(3)); at.IsZero() || created.Before(at) {
+				at = created
+			}
+			return nil
+		})
+		if err != nil {
+			return at, err
+		}
+	}
+	return at, nil
 }

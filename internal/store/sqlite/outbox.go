@@ -55,7 +55,11 @@ func (s *Store) lease(number int64, now time.Time, limit int, length time.Durati
 		return nil, time.Time{}, nil
 	}
 	// One more than wanted, to know when the next is due.
-	fresh, err := s.dueFresh(number, now, limit+1)
+	all, err := s.dueFresh(owedFirst, number, now, limit+1)
+	if err != nil {
+		return nil, time.Time{}, unavailable(err)
+	}
+	again, err := s.dueFresh(owedAgain, number, now, limit+1)
 	if err != nil {
 		return nil, time.Time{}, unavailable(err)
 	}
@@ -63,7 +67,7 @@ func (s *Store) lease(number int64, now time.Time, limit int, length time.Durati
 	if err != nil {
 		return nil, time.Time{}, unavailable(err)
 	}
-	all := append(fresh, retries...)
+	all = append(append(all, again...), retries...)
 	slices.SortStableFunc(all, func(a, b candidate) int { return a.due.Compare(b.due) })
 
 	var claims []store.Claim
@@ -101,13 +105,21 @@ func (s *Store) leased(key hook.Key, now time.Time) bool {
 	return held && l.until.After(now)
 }
 
-// dueFresh returns up to limit deliveries that were never attempted, and that
-// nobody holds, oldest first.
-func (s *Store) dueFresh(number int64, now time.Time, limit int) ([]candidate, error) {
-	// SQLite looks into a parameter that is compared as it is in a query with
-	// ORDER BY, and then compiles the query again for every other value; the
-	// plus keeps it from doing so.
-	stmt := s.conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = +? AND open != 0 ORDER BY created, block")
+// What a hook is owed and was never attempted, oldest first: what came in, and
+// what was replayed.
+//
+// SQLite looks into a parameter that is compared as it is in a query with
+// ORDER BY, and then compiles the query again for every other value; the plus
+// keeps it from doing so.
+const (
+	owedFirst = "SELECT " + owedColumns + " FROM owed WHERE hook = +? AND open != 0 AND replay = 0 ORDER BY block"
+	owedAgain = "SELECT " + owedColumns + " FROM owed WHERE hook = +? AND open != 0 AND replay != 0 ORDER BY created, block"
+)
+
+// dueFresh returns up to limit deliveries, of each query above, that were never
+// attempted and that nobody holds, oldest first.
+func (s *Store) dueFresh(query string, number int64, now time.Time, limit int) ([]candidate, error) {
+	stmt := s.conn.Prep(query)
 	stmt.BindInt64(1, number)
 	var found []candidate
 	for len(found) < limit {
@@ -116,10 +128,14 @@ func (s *Store) dueFresh(number int64, now time.Time, limit int) ([]candidate, e
 			return found, cmp.Or(err, stmt.Reset())
 		}
 		row := scanOwed(stmt)
+		due := row.created
+		if due.After(now) {
+			due = now // the clock was set back
+		}
 		pack.Slots(row.open, func(slot int) bool {
 			key := row.key(slot)
 			if !s.leased(key, now) {
-				found = append(found, candidate{Claim: store.Claim{Key: key, Created: row.created}, due: row.created})
+				found = append(found, candidate{Claim: store.Claim{Key: key, Created: row.created}, due: due})
 			}
 			return len(found) < limit
 		})
@@ -131,7 +147,7 @@ func (s *Store) dueFresh(number int64, now time.Time, limit int) ([]candidate, e
 // nobody holds, those due first first. The last may not be due yet.
 func (s *Store) dueRetries(number int64, now time.Time, limit int) ([]candidate, error) {
 	stmt := s.conn.Prep(`SELECT id, seq, replay, created, due, first, held, attempts FROM deliveries
-		WHERE hook = +? AND state = 0 ORDER BY due`) // see dueFresh
+		WHERE hook = +? AND state = 0 ORDER BY due`) // see owedFirst
 	stmt.BindInt64(1, number)
 	var found []candidate
 	for len(found) < limit {

@@ -193,11 +193,13 @@ func (s *Store) Expire(_ context.Context, number int64, before, now time.Time, r
 		if err != nil {
 			return nil, err
 		}
-		fresh, err := s.expireFresh(conn, number, before, now, reason, limit-len(dead))
-		if err != nil {
-			return nil, err
+		for _, query := range []string{owedFirst, owedAgain} {
+			fresh, err := s.expireFresh(conn, query, number, before, now, reason, limit-len(dead))
+			if err != nil {
+				return nil, err
+			}
+			dead = append(dead, fresh...)
 		}
-		dead = append(dead, fresh...)
 		var t tally
 		t.hook(number, hook.HookCount{Dead: int64(len(dead))})
 		then, err := s.save(conn, t)
@@ -215,17 +217,17 @@ func (s *Store) Expire(_ context.Context, number int64, before, now time.Time, r
 
 // expireRows ends up to limit deliveries that were attempted.
 func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
-	stmt := conn.Prep("SELECT id, seq, replay FROM deliveries WHERE hook = ? AND state = 0 AND created < ? ORDER BY created")
+	stmt := conn.Prep("SELECT id, seq, replay FROM deliveries WHERE hook = +? AND state = 0 AND created < +? ORDER BY created")
 	stmt.BindInt64(1, number)
 	stmt.BindInt64(2, micros(before))
 	var ids []int64
-	err = upTo(limit, stmt, func() int {
+	err = upTo(limit, stmt, func() (int, error) {
 		key := hook.Key{Hook: number, Seq: hook.Seq(stmt.ColumnInt64(1)), Replay: stmt.ColumnInt64(2)}
 		if s.leased(key, now) {
-			return 0
+			return 0, nil
 		}
 		ids, dead = append(ids, stmt.ColumnInt64(0)), append(dead, key)
-		return 1
+		return 1, nil
 	})
 	if err != nil {
 		return nil, err
@@ -241,14 +243,17 @@ func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Tim
 	return dead, nil
 }
 
-// expireFresh ends up to limit deliveries that were never attempted.
-func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
-	stmt := conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = ? AND open != 0 AND created < ? ORDER BY created, block")
+// expireFresh ends up to limit deliveries, of each query of dueFresh, that were
+// never attempted.
+func (s *Store) expireFresh(conn *sqlite.Conn, query string, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
+	stmt := conn.Prep(query)
 	stmt.BindInt64(1, number)
-	stmt.BindInt64(2, micros(before))
 	var rows []owedRow
-	err = upTo(limit, stmt, func() int {
+	err = upTo(limit, stmt, func() (int, error) {
 		row := scanOwed(stmt)
+		if !row.created.Before(before) {
+			return limit, nil // and so are all that follow
+		}
 		found := len(dead)
 		pack.Slots(row.open, func(slot int) bool {
 			if key := row.key(slot); !s.leased(key, now) {
@@ -260,7 +265,7 @@ func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Ti
 		if len(dead) > found {
 			rows = append(rows, row)
 		}
-		return len(dead) - found
+		return len(dead) - found, nil
 	})
 	if err != nil {
 		return nil, err

@@ -53,12 +53,14 @@ type Store struct {
 	epoch     int64 // of the newest lease
 	pruneFrom int64 // the block at which Prune goes on
 	unflushed int   // estimated pages in the WAL since the last checkpoint
+	digester  digester
 
-	readers    chan *sqlite.Conn // idle ones, of opened in all
-	opened     int
-	checkpoint chan struct{}
-	done       chan struct{}
-	background sync.WaitGroup
+	readers       chan *sqlite.Conn // idle ones, of opened in all
+	opened        int
+	checkpoint    chan struct{}
+	done          chan struct{}
+	endBackground context.CancelFunc
+	background    sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)
@@ -77,6 +79,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	s := &Store{
 		path:       opts.Path,
 		leases:     make(leases),
+		digester:   newDigester(),
 		readers:    make(chan *sqlite.Conn, maxReaders),
 		checkpoint: make(chan struct{}, 1),
 		done:       make(chan struct{}),
@@ -123,6 +126,9 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.background.Go(func() { s.runCheckpoints(checkpointer) })
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	s.background.Go(func() { s.runDigests(background) })
+	s.endBackground = end
 	return s, nil
 }
 
@@ -225,6 +231,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	close(s.done)
+	s.endBackground()
 	s.background.Wait()
 	return s.release()
 }

@@ -166,13 +166,17 @@ func each(stmt *sqlite.Stmt, f func() error) error {
 
 // upTo calls f for one row of a statement after the other until it has found
 // limit of what it looks for in them.
-func upTo(limit int, stmt *sqlite.Stmt, f func() (found int)) error {
+func upTo(limit int, stmt *sqlite.Stmt, f func() (found int, err error)) error {
 	for found := 0; found < limit; {
 		more, err := stmt.Step()
 		if err != nil || !more {
 			return errors.Join(err, stmt.Reset())
 		}
-		found += f()
+		n, err := f()
+		if err != nil {
+			return errors.Join(err, stmt.Reset())
+		}
+		found += n
 	}
 	return stmt.Reset()
 }

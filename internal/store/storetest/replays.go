@@ -12,6 +12,7 @@ var replayTests = []test{
 	{"a replay owes old events again", replays},
 	{"adding twice adds once", replaysOnce},
 	{"events that are gone are left out", replaysNotTheGone},
+	{"the last event of a group of any size is replayed", replaysTheLast},
 	{"a replay points at what it sends again", replaysOf},
 	{"a replay's deliveries are deliveries like others", replaysSettle},
 	{"replays are numbered for ever", numbersReplays},
@@ -57,6 +58,19 @@ func replays(k *kit) {
 	k.equal("claims", claimSeqs(claims), []hook.Seq{events[2].Seq, events[3].Seq, events[69].Seq})
 	for _, c := range claims {
 		k.check(c.Replay == r.Number && len(c.Event.JSON) > 0, "claimed %+v", c)
+	}
+}
+
+func replaysTheLast(k *kit) {
+	source, h := k.source(), k.hook()
+	for size := 1; size <= hook.BlockSlots+1; size++ {
+		events := k.events(size, source)
+		k.commit(events...)
+		last := events[size-1]
+		r := k.replay(h.Number, last)
+		added, err := k.s.AddToReplay(k.ctx, r, []hook.Seq{last.Seq, last.Seq + 1}, k.now())
+		k.must(err)
+		k.check(added == 0, "added %d: what is there already, and what is not there", added)
 	}
 }
 

@@ -119,7 +119,7 @@ BEGIN
 	RETURN n;
 END $$;
 
--- prune removes what was received before p_before: whole days where nobody is
+-- prune makes the days to come, and removes what was received before p_before: whole days where nobody is
 -- owed anything of them; of the others, block by block, what nobody is owed. It
 -- goes on from the block p_from; next is where the next call is to go on, NULL
 -- when all was looked at.
@@ -130,6 +130,7 @@ DECLARE
 	found  bigint[];
 	window_end bigint;
 BEGIN
+	PERFORM make_days_ahead(3);
 	removed := 0;
 	rest := cancel(p_limit) = p_limit;
 	rest := remove_rejected(p_before, p_limit) = p_limit OR rest;

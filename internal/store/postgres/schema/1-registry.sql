@@ -105,7 +105,7 @@ BEGIN
 		CONTINUE WHEN NOT FOUND;
 		mask := p_masks[i];
 		IF b.events < 64 THEN
-			mask := mask & ((1::bigint << b.events) - 1);
+			mask := mask & ~(-1::bigint << b.events);
 		END IF;
 		mask := mask & ~coalesce((
 			SELECT bit_or(t.matched) FROM (
