@@ -46,6 +46,7 @@ func (c *storeCopy) Run(ctx context.Context) (err error) {
 	line := newStatus(os.Stderr)
 	report, err := move.Copy(ctx, move.Options{
 		From: from, To: to, FromName: app.StoreName(c.From), ToName: app.StoreName(c.To),
+		Command:  "grapnel store copy " + quote(app.StoreName(c.From)) + " " + quote(app.StoreName(c.To)),
 		Progress: func(p move.Progress) { line.show(progressLine(p), p.Elapsed) },
 	})
 	line.clear()

@@ -8,37 +8,43 @@ import (
 	"strings"
 
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/postgres"
 	"github.com/grapnel-hooks/grapnel/internal/store/sqlite"
 )
 
 // OpenArchive opens a store, named as by --store, to be copied. A *SettingError
 // says that it is no name of a store.
-func OpenArchive(_ context.Context, name string) (store.Archive, error) {
+func OpenArchive(ctx context.Context, name string) (store.Archive, error) {
 	at, err := parseArchive(name)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case at.shared():
+		return postgres.OpenArchive(ctx, postgres.Options{URL: at.url})
+	default:
+		return sqlite.OpenArchive(at.path)
 	}
-	return sqlite.OpenArchive(at.path)
 }
 
 // OpenArchiveWriter opens a store to be filled from another, likewise.
-func OpenArchiveWriter(_ context.Context, name string) (store.ArchiveWriter, error) {
+func OpenArchiveWriter(ctx context.Context, name string) (store.ArchiveWriter, error) {
 	at, err := parseArchive(name)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case at.shared():
+		return postgres.OpenArchiveWriter(ctx, postgres.Options{URL: at.url})
+	default:
+		return sqlite.OpenArchiveWriter(at.path)
 	}
-	return sqlite.OpenArchiveWriter(at.path)
 }
 
 func parseArchive(name string) (storeAt, error) {
 	at, err := parseStore(name)
 	if err != nil {
-		return at, &SettingError{errors.New(strings.TrimPrefix(err.Error(), "--store "))}
+		err = &SettingError{errors.New(strings.TrimPrefix(err.Error(), "--store "))}
 	}
-	if at.shared() {
-		return at, errors.New("this build has no PostgreSQL store")
-	}
-	return at, nil
+	return at, err
 }
 
 var passwords = regexp.MustCompile(`^(postgres(?:ql)?://[^:/@]*):[^/]*@|([?&]password=)[^&]*`)

@@ -18,6 +18,8 @@ type Options struct {
 	To   store.ArchiveWriter
 	// FromName and ToName are the stores as people name them, without secrets.
 	FromName, ToName string
+	// Command goes on with the copy; without secrets either.
+	Command string
 	// Batch is how many items are kept at once, DefaultBatch when it is 0.
 	Batch int
 	// Progress is called from time to time, nil for nobody.
@@ -49,7 +51,7 @@ func Copy(ctx context.Context, o Options) (*Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
-	mark, err := o.To.Begin(ctx, o.FromName)
+	mark, err := o.To.Begin(ctx, o.Command)
 	if errors.Is(err, store.ErrHolds) && o.sameHead(ctx) {
 		return o.checkFinished(ctx)
 	}

@@ -2,16 +2,13 @@ package move
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"os"
-	"path/filepath"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
-	"github.com/grapnel-hooks/grapnel/internal/store/sqlite"
 	"pgregory.net/rapid"
 )
 
@@ -38,20 +35,33 @@ func (c *cut) Finish(ctx context.Context) error {
 }
 
 // aFullLife makes a store that has something of every kind, always the same.
-func aFullLife(t *testing.T, path string) *world {
+func aFullLife(t *testing.T, fresh func() place) *world {
 	t.Helper()
 	for seed := range 100 {
-		w := rapid.Custom(func(chance *rapid.T) *world {
-			_ = os.Remove(path)
-			return aLife(t, chance, path, 150)
-		}).Example(seed)
+		at := fresh()
+		w := rapid.Custom(func(chance *rapid.T) *world { return aLife(t, chance, at, 150) }).Example(seed)
 		counts := make(map[store.Kind]int)
-		export(t, path, func(item store.Item) { counts[item.Mark().Kind]++ })
-		least := 1 << 30
+		waiting, partly, deleted := 0, 0, make(map[bool]int)
+		export(t, at, func(item store.Item) {
+			counts[item.Mark().Kind]++
+			switch i := item.(type) {
+			case *store.DeliveryItem:
+				if i.State == hook.Waiting {
+					waiting++
+				}
+			case *store.OwedItem:
+				if i.Open != 0 && len(i.Outcomes) > 0 {
+					partly++
+				}
+			case *store.HookItem:
+				deleted[i.Deleted]++
+			}
+		})
+		least := min(waiting, partly, deleted[true], deleted[false])
 		for _, kind := range store.Kinds()[1:] {
 			least = min(least, counts[kind])
 		}
-		if least >= 3 {
+		if least >= 1 {
 			return w
 		}
 	}
@@ -60,9 +70,9 @@ func aFullLife(t *testing.T, path string) *world {
 }
 
 // export reads a store.
-func export(t rapid.TB, path string, each func(store.Item)) {
+func export(t testing.TB, at place, each func(store.Item)) {
 	t.Helper()
-	a, err := sqlite.OpenArchive(path)
+	a, err := at.source()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,76 +94,71 @@ func export(t rapid.TB, path string, each func(store.Item)) {
 	}
 }
 
-// TestResume cuts a copy off at every one of its steps, each time with less
-// left, and goes on.
-func TestResume(t *testing.T) {
-	dir := t.TempDir()
-	from, to := filepath.Join(dir, "from.db"), filepath.Join(dir, "to.db")
-	w := aFullLife(t, from)
-	files := contents(t, from)
-	var want, got told
-	cuts, imports := 0, 0
-	for {
-		report, err := try(t, from, to, func(o *Options) {
-			o.Batch = 9
-			o.To = &cut{o.To, imports}
+// pairs are a store that has lived and a place to copy it to, of every sort.
+func pairs(t *testing.T, run func(t *testing.T, w *world, to place)) {
+	aFile := func(t *testing.T) place { return inDir(t.TempDir(), "grapnel.db") }
+	aDatabase := func(t *testing.T) place { return database(t) }
+	for name, ends := range map[string][2]func(*testing.T) place{
+		"file to file": {aFile, aFile}, "file to database": {aFile, aDatabase}, "database to file": {aDatabase, aFile},
+		"database to database": {aDatabase, aDatabase},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, aFullLife(t, func() place { return ends[0](t) }), ends[1](t))
 		})
-		if err == nil {
-			if !report.Resumed {
-				t.Error("the copy does not say that it was resumed")
-			}
-			break
-		}
-		if !errors.Is(err, errCut) {
-			t.Fatal(err)
-		}
-		// Nobody serves from what is not finished.
-		_, err = sqlite.Open(t.Context(), sqlite.Options{Path: to})
-		if command := "grapnel store copy sqlite:" + from + " sqlite:" + to; !errors.Is(err, store.ErrUnfinished) || !strings.Contains(err.Error(), command) {
-			t.Fatalf("opening an unfinished copy: %v; want %q in it", err, command)
-		}
-		if _, err := sqlite.OpenArchive(to); !errors.Is(err, store.ErrUnfinished) {
-			t.Fatalf("copying an unfinished copy: %v", err)
-		}
-		// 0, 1, 1, ...: every Import is the first of a run once, and the last.
-		cuts, imports = cuts+1, 1
 	}
-	if cuts < 50 {
-		t.Errorf("the copy was cut off %d times", cuts)
-	}
-	same(t, "the files of the source", contents(t, from), files)
-	w.with(from, func() { want = w.tell() })
-	w.with(to, func() { got = w.tell() })
-	same(t, "what the stores tell", got, want)
 }
 
-// contents are the sums of the files beside a store.
-func contents(t *testing.T, path string) map[string][sha256.Size]byte {
-	t.Helper()
-	sums := make(map[string][sha256.Size]byte)
-	files, err := filepath.Glob(path + "*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
+// TestResume cuts a copy off after every one of its steps and goes on.
+func TestResume(t *testing.T) {
+	pairs(t, func(t *testing.T, w *world, to place) {
+		from := w.at
+		before := from.contents(t)
+		cuts, imports := 0, 0
+		for {
+			report, err := try(t, from, to, func(o *Options) {
+				o.Batch = 30
+				o.To = &cut{o.To, imports}
+			})
+			if err == nil {
+				if !report.Resumed {
+					t.Error("the copy does not say that it was resumed")
+				}
+				break
+			}
+			if !errors.Is(err, errCut) {
+				t.Fatal(err)
+			}
+			// Nobody serves from what is not finished.
+			_, err = to.open()
+			if command := "finish it with: copy " + from.name + " " + to.name; !errors.Is(err, store.ErrUnfinished) || !strings.Contains(err.Error(), command) {
+				t.Fatalf("opening an unfinished copy: %v; want %q in it", err, command)
+			}
+			if _, err := to.source(); !errors.Is(err, store.ErrUnfinished) {
+				t.Fatalf("copying an unfinished copy: %v", err)
+			}
+			// After the first, every run gets one step further.
+			cuts, imports = cuts+1, 1
 		}
-		sums[name] = sha256.Sum256(b)
-	}
-	return sums
+		if cuts < 20 {
+			t.Errorf("the copy was cut off %d times", cuts)
+		}
+		same(t, "the source itself", from.contents(t), before)
+		var want, got told
+		w.with(from, func() { want = w.tell() })
+		w.with(to, func() { got = w.tell() })
+		same(t, "what the stores tell", got.roughly(), want.roughly())
+	})
 }
 
 // TestRefused tells what cannot be copied where.
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
-	at := func(name string) string { return filepath.Join(dir, name) }
+	at := func(name string) place { return inDir(dir, name) }
 	life := func(name string) *world {
-		s := open(t, at(name))
-		w := newWorld(t, s, start)
-		w.must(s.CreateSource(w.ctx, &hook.Source{Name: "acme"}))
-		w.must(s.Close())
+		w := newWorld(t, at(name), start)
+		w.must(w.s.CreateSource(w.ctx, &hook.Source{Name: "acme"}))
+		w.must(w.s.Close())
 		return w
 	}
 	w := life("a")
@@ -198,15 +203,47 @@ func TestRefused(t *testing.T) {
 	})
 	refused("a", "begun again", "source acme is not the same in the copy: its doc differs", ErrChanged)
 
-	s := open(t, at("b"))
+	s := at("b").mustOpen(t)
 	defer closeStore(t, s)
-	for name, open := range map[string]func() (*sqlite.Archive, error){
-		"in use by another process": func() (*sqlite.Archive, error) { return sqlite.OpenArchive(at("b")) },
-		"in use by another":         func() (*sqlite.Archive, error) { return sqlite.OpenArchiveWriter(at("b")) },
-		"there is no store to copy": func() (*sqlite.Archive, error) { return sqlite.OpenArchive(at("c")) },
+	for _, open := range []func() (store.Archive, error){
+		at("b").source,
+		func() (store.Archive, error) { return at("b").target() },
 	} {
-		if _, err := open(); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%v; want %q", err, name)
+		if _, err := open(); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+			t.Errorf("copying what is in use: %v", err)
 		}
+	}
+	if _, err := at("c").source(); err == nil || !strings.Contains(err.Error(), "there is no store to copy") {
+		t.Errorf("copying what is not there: %v", err)
+	}
+}
+
+// TestDatabaseInUse refuses what gateways use, until they are gone.
+func TestDatabaseInUse(t *testing.T) {
+	at := database(t)
+	s := at.mustOpen(t)
+	defer s.Close()
+	members, err := s.Beat(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("gateways use the store (nodes [%d]); stop them first", members.Self)
+	if _, err := at.source(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("copying what is in use: %v; want %q", err, want)
+	}
+	if _, err := at.target(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("filling what is in use: %v; want %q", err, want)
+	}
+	closeStore(t, s)
+	a, err := at.source()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeArchive(t, a)
+	if _, err := at.target(); err == nil || !strings.Contains(err.Error(), "is being copied already") {
+		t.Errorf("filling what is being copied: %v", err)
+	}
+	if _, err := database(t).source(); err == nil || !strings.Contains(err.Error(), "there is no store in the database") {
+		t.Errorf("copying what is not there: %v", err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 type world struct {
 	rapid.TB
 	ctx     context.Context
+	at      place
 	s       store.Store
 	clock   time.Time
 	made    int
@@ -30,8 +31,10 @@ type world struct {
 	claims  []store.Claim
 }
 
-func newWorld(t rapid.TB, s store.Store, now time.Time) *world {
-	return &world{TB: t, ctx: context.Background(), s: s, clock: now.UTC().Truncate(time.Microsecond)}
+func newWorld(t rapid.TB, at place, now time.Time) *world {
+	w := &world{TB: t, ctx: context.Background(), at: at, s: at.mustOpen(t), clock: now}
+	at.setClock(t, now)
+	return w
 }
 
 func (w *world) must(err error) {
@@ -48,7 +51,7 @@ func (w *world) live(t *rapid.T, steps int) {
 	w.must(w.s.SetCanary(w.ctx, []byte("a sealed canary")))
 	acts := []func(*rapid.T){
 		w.commit, w.commit, w.commit, w.claim, w.claim, w.settle, w.settle, w.settle, w.replay, w.retry, w.expire, w.hold,
-		w.createSource, w.createHook, w.updateHook, w.deleteHook, w.deleteSource, w.prune, w.prune, w.forget, w.pass,
+		w.createSource, w.createHook, w.updateHook, w.deleteHook, w.deleteSource, w.prune, w.prune, w.pruneOldest, w.forget, w.pass, w.pass,
 	}
 	for range steps {
 		rapid.SampledFrom(acts).Draw(t, "act")(t)
@@ -56,7 +59,10 @@ func (w *world) live(t *rapid.T, steps int) {
 }
 
 func (w *world) pass(t *rapid.T) {
-	w.clock = w.clock.Add(rapid.SampledFrom([]time.Duration{time.Microsecond, 999 * time.Microsecond, time.Second, time.Minute, time.Hour}).Draw(t, "time"))
+	w.clock = w.clock.Add(rapid.SampledFrom([]time.Duration{
+		time.Microsecond, 999 * time.Microsecond, time.Second, time.Minute, time.Hour, 24 * time.Hour,
+	}).Draw(t, "time"))
+	w.at.setClock(w.TB, w.clock)
 }
 
 func (w *world) createSource(t *rapid.T) {
@@ -230,12 +236,18 @@ func (w *world) expire(t *rapid.T) {
 
 // prune removes events until they are younger than some age.
 func (w *world) prune(t *rapid.T) {
-	before := w.clock.Add(-rapid.SampledFrom([]time.Duration{0, time.Second, time.Hour}).Draw(t, "age"))
+	before := w.clock.Add(-rapid.SampledFrom([]time.Duration{0, time.Second, time.Hour, 24 * time.Hour}).Draw(t, "age"))
 	for more := true; more; {
 		var err error
 		_, more, err = w.s.Prune(w.ctx, before, 3)
 		w.must(err)
 	}
+}
+
+// pruneOldest removes events however young they are.
+func (w *world) pruneOldest(t *rapid.T) {
+	_, err := w.s.PruneOldest(w.ctx, rapid.IntRange(1, 2).Draw(t, "limit"))
+	w.must(err)
 }
 
 func (w *world) forget(t *rapid.T) {
@@ -281,6 +293,11 @@ func (w *world) tell() (d told) {
 		for _, listed := range page {
 			e, err := w.s.Event(w.ctx, listed.Seq)
 			w.must(err)
+			found, err := w.s.FindEvents(w.ctx, e.UUID)
+			w.must(err)
+			if !slices.ContainsFunc(found, func(f hook.Event) bool { return f.Seq == e.Seq }) {
+				w.Errorf("event %d is not found by its uuid %q", e.Seq, e.UUID)
+			}
 			d.Events = append(d.Events, e)
 			failures, err := w.s.FilterErrors(w.ctx, e.Seq)
 			w.must(err)
@@ -318,10 +335,37 @@ func (w *world) tell() (d told) {
 	return d
 }
 
-// goOn does what every store does after it was opened again, and tells what came
-// of it: what is known, what is due, and which numbers are next.
-func (w *world) goOn() (out []any) {
+// knows sends every event again, once, and tells which are known.
+func (w *world) knows() (out []any) {
 	w.Helper()
+	_, revision, err := w.s.EventHooks(w.ctx)
+	w.must(err)
+	g := &store.Group{Received: w.clock, Revision: revision}
+	sent := make(map[string]bool)
+	for _, e := range w.events {
+		if name := fmt.Sprint(e.Source, e.UUID); !sent[name] {
+			sent[name] = true
+			again := &store.Event{Event: e.Event}
+			again.Seq = 0
+			g.Events = append(g.Events, again)
+		}
+	}
+	_, err = w.s.Commit(w.ctx, g)
+	w.must(err)
+	for _, e := range g.Events {
+		if e.Duplicate {
+			out = append(out, fmt.Sprintf("%q of %d is %d", e.UUID, e.Source, e.Seq))
+		}
+	}
+	return out
+}
+
+// goOn does what every store does after it was opened again, and tells what came
+// of it: what is known, what is due, and which numbers are next. In a database
+// there may be gaps between those of events.
+func (w *world) goOn(gaps bool) (known, out []any) {
+	w.Helper()
+	known = w.knows()
 	source := hook.Source{Name: "next", Created: w.clock}
 	w.must(w.s.CreateSource(w.ctx, &source))
 	h := hook.EventHook{ID: "who-next", Status: hook.Active, Verified: true, Created: w.clock, Policy: hook.DefaultPolicy()}
@@ -330,18 +374,19 @@ func (w *world) goOn() (out []any) {
 	_, revision, err := w.s.EventHooks(w.ctx)
 	w.must(err)
 	g := &store.Group{Received: w.clock, Revision: revision, Rejected: []*store.Rejected{{Source: source.Number, Raw: []byte("x")}}}
-	for _, e := range w.events {
-		again := &store.Event{Event: e.Event}
-		again.Seq = 0
-		g.Events = append(g.Events, again)
-	}
-	g.Events = append(g.Events, &store.Event{Event: hook.Event{Source: source.Number, UUID: "new", JSON: []byte("{}")}, Hooks: []int64{h.Number}})
+	g.Events = []*store.Event{{Event: hook.Event{Source: source.Number, UUID: "new", JSON: []byte("{}")}, Hooks: []int64{h.Number}}}
 	_, err = w.s.Commit(w.ctx, g)
 	w.must(err)
-	for _, e := range g.Events {
-		out = append(out, fmt.Sprintf("%q is %d, known %v", e.UUID, e.Seq, e.Duplicate))
+	number := g.Events[0].Seq
+	for _, e := range w.events {
+		if e.Seq >= number {
+			w.Errorf("event %d comes after %d", number, e.Seq)
+		}
 	}
-	out = append(out, g.Rejected[0].ID)
+	if gaps {
+		number = 0
+	}
+	out = append(out, number, g.Rejected[0].ID)
 	r := &store.Replay{ID: "rpl-next", Hook: h.Number, Created: w.clock}
 	w.must(w.s.CreateReplay(w.ctx, r))
 	out = append(out, r.Number)
@@ -350,12 +395,15 @@ func (w *world) goOn() (out []any) {
 		w.must(err)
 		due := make([]string, len(claims)) // in any order among those due at once
 		for i, c := range claims {
+			if c.Seq == g.Events[0].Seq {
+				c.Seq = number
+			}
 			due[i] = fmt.Sprintln(c.Key.ID(w.s.Identity().Tag), c.Created, c.First, c.HeldAtFirst, c.Attempts, string(c.Event.JSON))
 		}
 		slices.Sort(due)
 		out = append(out, due, next)
 	}
-	return out
+	return known, out
 }
 
 func same(t rapid.TB, what string, got, want any) {

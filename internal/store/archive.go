@@ -35,9 +35,10 @@ type ArchiveWriter interface {
 	Archive
 	// Begin makes an empty store the copy of another, or goes on with it, and
 	// returns the mark of the last item that was imported. Nobody can serve from
-	// the store until Finish; whoever tries is told that the copy is from from,
-	// so no secrets may be in it. ErrHolds when it holds anything else.
-	Begin(ctx context.Context, from string) (Mark, error)
+	// the store until Finish; whoever tries is told the command that goes on with
+	// the copy, in which there may be no secrets. ErrHolds when the store holds
+	// anything else.
+	Begin(ctx context.Context, command string) (Mark, error)
 	// Import keeps items, and with them how far it has come, in one transaction.
 	// They come in the order of Export. A crash may undo the latest Imports.
 	Import(ctx context.Context, items []Item) error

@@ -3,6 +3,7 @@ package pack
 import (
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"math/bits"
 	"slices"
 	"time"
@@ -73,4 +74,35 @@ func SortOutcomes(outcomes []byte) []byte {
 	}
 	slices.SortStableFunc(parts, bySlot)
 	return append(slices.Concat(parts...), rest...)
+}
+
+// Rebase writes outcomes that were noted with one created as those of another.
+// Where an attempt then does not begin whole milliseconds after it, it begins the
+// next before, or, with up, the next after that. What was rebased down comes back
+// to the same when it is rebased up, and the other way round.
+func Rebase(outcomes []byte, from, to time.Time, up bool) ([]byte, error) {
+	const farthest = 1 << 50 // milliseconds
+	shift := from.UnixMicro() - to.UnixMicro()
+	rebased := make([]byte, 0, len(outcomes)+8)
+	for c := (cutter{b: outcomes}); len(c.b) > 0; {
+		slot := c.b[0]
+		c.b = c.b[1:]
+		begins, duration, status := c.varint(), c.uvarint(), c.uvarint()
+		if c.bad || begins > farthest || begins < -farthest {
+			return nil, fmt.Errorf("outcomes: %w", ErrCorrupt)
+		}
+		begins = begins*1000 + shift
+		after := begins / 1000 // towards zero
+		switch rest := begins % 1000; {
+		case up && rest > 0:
+			after++
+		case !up && rest < 0:
+			after--
+		}
+		rebased = append(rebased, slot)
+		rebased = binary.AppendVarint(rebased, after)
+		rebased = binary.AppendUvarint(rebased, duration)
+		rebased = binary.AppendUvarint(rebased, status)
+	}
+	return rebased, nil
 }

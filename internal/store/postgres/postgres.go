@@ -13,6 +13,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -48,8 +49,9 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the store, and makes or migrates its schema. It refuses a database
-// that a newer Grapnel has made such that this one cannot work with it, and a
-// server whose commits may be lost.
+// that a newer Grapnel has made such that this one cannot work with it, one that
+// was not filled to the end (store.ErrUnfinished), and a server whose commits may
+// be lost.
 func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	log := opts.Log
 	if log == nil {
@@ -73,6 +75,9 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("cannot use the database: %w", err)
 	}
 	if err := migrate(ctx, pool, migrations); err != nil {
+		return nil, err
+	}
+	if err := refuseCopy(ctx, pool); err != nil {
 		return nil, err
 	}
 	if err := s.load(ctx); err != nil {
@@ -145,7 +150,7 @@ func fromMicros(n int64) time.Time {
 }
 
 // dayBits is how many bits of a block's number tell it from others of its day.
-const dayBits = 36
+const dayBits = pack.DayBits
 
 // dayOf is when the day of a block began: the time that outcomes count from.
 func dayOf(block int64) time.Time {

@@ -26,8 +26,8 @@ var _ store.ArchiveWriter = (*Archive)(nil)
 
 // What a store that is being filled has in meta.
 const (
-	copyFrom = "copy_from" // told to whoever opens it
-	copyMark = "copy_mark" // of the last item
+	copyCommand = "copy_command" // told to whoever opens it
+	copyMark    = "copy_mark"    // of the last item
 )
 
 // OpenArchive opens a store to be copied. It refuses one that another process
@@ -141,11 +141,11 @@ func schemaVersion(conn *sqlite.Conn) (int, error) {
 
 // refuseCopy refuses a store that was not filled to the end.
 func refuseCopy(conn *sqlite.Conn, path string) error {
-	from, err := metaText(conn, copyFrom)
-	if err != nil || from == "" {
+	command, err := metaText(conn, copyCommand)
+	if err != nil || command == "" {
 		return err
 	}
-	return fmt.Errorf("%s: %w; finish it with: grapnel store copy %s sqlite:%s", path, store.ErrUnfinished, from, path)
+	return fmt.Errorf("%s: %w; finish it with: %s", path, store.ErrUnfinished, command)
 }
 
 func metaText(conn *sqlite.Conn, name string) (text string, err error) {
@@ -163,9 +163,9 @@ func setMeta(conn *sqlite.Conn, name string, value []byte) error {
 }
 
 // Begin makes the store a copy, or goes on; see store.ArchiveWriter.
-func (a *Archive) Begin(_ context.Context, from string) (mark store.Mark, err error) {
+func (a *Archive) Begin(_ context.Context, command string) (mark store.Mark, err error) {
 	err = a.write(func() error {
-		before, err := metaText(a.conn, copyFrom)
+		before, err := metaText(a.conn, copyCommand)
 		if err != nil {
 			return err
 		}
@@ -174,14 +174,14 @@ func (a *Archive) Begin(_ context.Context, from string) (mark store.Mark, err er
 			if err == nil && holds {
 				err = fmt.Errorf("%s: %w", a.path, store.ErrHolds)
 			}
-			return errors.Join(err, setMeta(a.conn, copyFrom, []byte(from)))
+			return errors.Join(err, setMeta(a.conn, copyCommand, []byte(command)))
 		}
 		text, err := metaText(a.conn, copyMark)
 		if err != nil {
 			return err
 		}
 		mark, err = store.ParseMark(text)
-		return errors.Join(err, setMeta(a.conn, copyFrom, []byte(from)))
+		return errors.Join(err, setMeta(a.conn, copyCommand, []byte(command)))
 	})
 	return mark, err
 }
@@ -221,7 +221,7 @@ func (a *Archive) write(do func() error) (err error) {
 func (a *Archive) Finish(context.Context) error {
 	for _, statement := range []string{
 		"PRAGMA synchronous = " + full,
-		"DELETE FROM meta WHERE name IN ('" + copyFrom + "', '" + copyMark + "')",
+		"DELETE FROM meta WHERE name IN ('" + copyCommand + "', '" + copyMark + "')",
 		"PRAGMA wal_checkpoint(TRUNCATE)",
 	} {
 		if err := sqlitex.ExecuteTransient(a.conn, statement, nil); err != nil {

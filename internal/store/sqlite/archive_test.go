@@ -108,7 +108,7 @@ func TestSetPastLast(t *testing.T) {
 	}
 	head := &store.HeadItem{LastBlock: 1 << 50, LastRevision: 0, LastReplay: 7, LastRejected: 9}
 	head.Identity.Tag = 5
-	_, begun := a.Begin(t.Context(), "sqlite:elsewhere")
+	_, begun := a.Begin(t.Context(), "a command")
 	err = errors.Join(begun, a.Import(t.Context(), []store.Item{head}), a.Finish(t.Context()), a.Close())
 	if err != nil {
 		t.Fatal(err)
@@ -130,5 +130,54 @@ func TestSetPastLast(t *testing.T) {
 	}
 	if g.Events[0].Seq.Block() != 1<<50+1 || r.Number != 8 || g.Rejected[0].ID != 10 || h.Revision != 1 || s.Identity().Tag != 5 {
 		t.Errorf("block %d, replay %d, rejected %d, revision %d, tag %d", g.Events[0].Seq.Block(), r.Number, g.Rejected[0].ID, h.Revision, s.Identity().Tag)
+	}
+}
+
+// TestDaysGoOn numbers blocks by their day once a store has such numbers.
+func TestDaysGoOn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "grapnel.db")
+	a, err := OpenArchiveWriter(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	first := day.Unix() / 86400 << 36
+	_, begun := a.Begin(t.Context(), "a command")
+	err = errors.Join(begun, a.Import(t.Context(), []store.Item{&store.HeadItem{LastBlock: first + 7}}), a.Finish(t.Context()), a.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit := func(at time.Time, uuid string) int64 {
+		t.Helper()
+		s, err := Open(t.Context(), Options{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		g := &store.Group{Received: at, Events: []*store.Event{{Event: hook.Event{UUID: uuid}}}}
+		if _, err := s.Commit(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.PruneOldest(t.Context(), 100); err != nil {
+			t.Fatal(err)
+		}
+		return g.Events[0].Seq.Block() - first
+	}
+	for _, step := range []struct {
+		at   time.Time
+		uuid string
+		want int64
+	}{
+		{day.Add(time.Hour), "a", 8},
+		{day.Add(23 * time.Hour), "b", 9},
+		{day.Add(24 * time.Hour), "c", 1 << 36},
+		{day.Add(72 * time.Hour), "c", 1 << 36}, // a duplicate
+		{day.Add(25 * time.Hour), "d", 1<<36 + 1},
+		{day, "e", 1<<36 + 2}, // the clock was set back
+		{day.Add(72 * time.Hour), "f", 3 << 36},
+	} {
+		if got := commit(step.at, step.uuid); got != step.want {
+			t.Errorf("%s of %v is in block %d after the first, want %d", step.uuid, step.at, got, step.want)
+		}
 	}
 }

@@ -20,7 +20,8 @@ func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error)
 		if g.Revision != s.revision {
 			return nil, store.ErrRevision
 		}
-		w := groupWriter{conn: conn, group: g, ready: ready, block: pack.Block{ID: s.nextBlock}}
+		first := s.firstBlock(g.Received)
+		w := groupWriter{conn: conn, group: g, ready: ready, block: pack.Block{ID: first}}
 		if err := w.events(); err != nil {
 			return nil, err
 		}
@@ -36,10 +37,7 @@ func (s *Store) Commit(_ context.Context, g *store.Group) ([]store.Claim, error)
 		}
 		return func() {
 			then()
-			for chunk := s.nextBlock / chunkBlocks; chunk < w.block.ID/chunkBlocks; chunk++ {
-				s.digester.want(chunk)
-			}
-			s.nextBlock = w.block.ID
+			s.numbered(first, w.block.ID)
 			s.unflushed += w.stored / 4096
 			claims = s.grant(w.claims, g)
 		}, nil
