@@ -3,7 +3,9 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"maps"
 	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -19,16 +21,22 @@ type viewer struct {
 	ctx     context.Context
 	tx      pgx.Tx
 	now     int64 // by the database's clock
+	alone   bool  // one delivery is read, with its attempts
 	deleted map[int64]bool
-	blocks  map[int64][]hook.Event
 	replays map[int64]*hook.Key // what a replay's deliveries send again, less the Seq
+
+	// What was read ahead, for the rows of one page: blocks, and of some of them,
+	// down to ownFrom, the deliveries that have rows of their own.
+	blocks  map[int64][]hook.Event
+	own     map[hook.Key]hook.Delivery
+	ownFrom int64
 }
 
 func (s *Store) view(ctx context.Context, do func(*viewer) error) error {
 	return s.snapshot(ctx, func(tx pgx.Tx) error {
 		v := &viewer{
 			ctx: ctx, tx: tx, deleted: make(map[int64]bool),
-			blocks: make(map[int64][]hook.Event), replays: make(map[int64]*hook.Key),
+			replays: make(map[int64]*hook.Key), ownFrom: math.MaxInt64,
 		}
 		rows, err := tx.Query(ctx, "SELECT clock(), h.number FROM (VALUES (true)) one LEFT JOIN hooks h ON h.deleted")
 		if err != nil {
@@ -90,6 +98,16 @@ func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool,
 	for {
 		batch, err := v.fetch()
 		if err != nil {
+			return err
+		}
+		ids := make([]int64, 0, len(batch)+1)
+		if len(rows) > 0 {
+			ids = append(ids, rows[0].block)
+		}
+		for i := range batch {
+			ids = append(ids, batch[i].block)
+		}
+		if v.blocks, err = loadBlocks(v.ctx, v.tx, slices.Compact(ids), false); err != nil {
 			return err
 		}
 		for _, row := range batch {
@@ -156,7 +174,9 @@ func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.
 			next = &hook.Key{Seq: hook.MakeSeq(rows[0].block+1, 0)}
 			return false, nil
 		}
-		scanned += len(rows)
+		for i := range rows {
+			scanned += bits.OnesCount64(rows[i].matched)
+		}
 		list, err := v.ofBlock(rows, q)
 		if err != nil {
 			return false, err
@@ -175,12 +195,11 @@ func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.
 // ofBlock returns the deliveries of one block's rows that are wanted and not
 // listed yet, in their order, without attempts.
 func (v *viewer) ofBlock(rows []owedSlots, q store.DeliveryQuery) (list []hook.Delivery, err error) {
-	var own map[hook.Key]hook.Delivery
 	for i := range rows {
 		if rows[i].created.Before(q.Since) {
 			continue
 		}
-		of, err := v.ofRow(&rows[i], q, &own)
+		of, err := v.ofRow(&rows[i], q)
 		if err != nil {
 			return nil, err
 		}
@@ -195,13 +214,9 @@ func (v *viewer) ofBlock(rows []owedSlots, q store.DeliveryQuery) (list []hook.D
 	return list, nil
 }
 
-// ofRow returns the wanted deliveries of what a block owes to a hook. Those of
-// the block that have rows of their own are read into own, once.
-func (v *viewer) ofRow(row *owedSlots, q store.DeliveryQuery, own *map[hook.Key]hook.Delivery) ([]hook.Delivery, error) {
-	events, err := v.block(row.block)
-	if err != nil {
-		return nil, err
-	}
+// ofRow returns the wanted deliveries of what a block owes to a hook.
+func (v *viewer) ofRow(row *owedSlots, q store.DeliveryQuery) ([]hook.Delivery, error) {
+	events := v.blocks[row.block]
 	delivered := pack.Outcomes(row.outcomes, dayOf(row.block))
 	var list []hook.Delivery
 	for slot := min(hook.BlockSlots, len(events)) - 1; slot >= 0; slot-- {
@@ -218,13 +233,12 @@ func (v *viewer) ofRow(row *owedSlots, q store.DeliveryQuery, own *map[hook.Key]
 		} else if row.sending&bit != 0 {
 			d.State = hook.Sending
 		} else if row.open&bit == 0 {
-			if *own == nil {
-				if *own, err = v.ownRows(row.block); err != nil {
+			if row.block < v.ownFrom {
+				if err := v.readOwn(row.block); err != nil {
 					return nil, err
 				}
 			}
-			found, ok := (*own)[d.Key]
-			if ok {
+			if found, ok := v.own[d.Key]; ok {
 				d = found
 			} else if !v.deleted[row.hook] { // or it was cancelled
 				return nil, pack.ErrCorrupt
@@ -285,18 +299,6 @@ func wants(d *hook.Delivery, q store.DeliveryQuery) bool {
 		during(d.Created, q.Since, q.Until)
 }
 
-func (v *viewer) block(id int64) ([]hook.Event, error) {
-	if events, ok := v.blocks[id]; ok {
-		return events, nil
-	}
-	blocks, err := loadBlocks(v.ctx, v.tx, []int64{id}, false)
-	if len(v.blocks) > 64 {
-		clear(v.blocks)
-	}
-	v.blocks[id] = blocks[id]
-	return blocks[id], err
-}
-
 func compareKeys(a, b hook.Key) int {
 	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Hook, b.Hook), cmp.Compare(a.Replay, b.Replay))
 }
@@ -304,8 +306,10 @@ func compareKeys(a, b hook.Key) int {
 // The columns of a delivery with a row of its own. For a delivery that waits,
 // until tells whether it is being sent.
 const (
-	retryColumns = "seq, hook, replay, 0::smallint AS state, reason, created, due, until, attempts, log, response"
-	endedColumns = "seq, hook, replay, state, reason, created, 0::bigint AS due, 0::bigint AS until, attempts, log, response"
+	retryColumns = "seq, hook, replay, 0::smallint AS state, reason, created, due, until, attempts"
+	endedColumns = "seq, hook, replay, state, reason, created, 0::bigint AS due, 0::bigint AS until, attempts"
+	// What only a delivery that is read alone shows.
+	aloneColumns = ", CASE WHEN $3 THEN log END, CASE WHEN $3 THEN response END"
 )
 
 func (v *viewer) scanOwn(row pgx.CollectableRow) (d hook.Delivery, err error) {
@@ -328,20 +332,28 @@ func (v *viewer) scanOwn(row pgx.CollectableRow) (d hook.Delivery, err error) {
 	return d, err
 }
 
-// ownRows returns the deliveries of a block that have rows of their own.
-func (v *viewer) ownRows(block int64) (map[hook.Key]hook.Delivery, error) {
-	own := make(map[hook.Key]hook.Delivery)
-	rows, err := v.tx.Query(v.ctx, "SELECT "+retryColumns+" FROM retries WHERE seq BETWEEN $1 AND $2"+
-		" UNION ALL SELECT "+endedColumns+" FROM ended WHERE seq BETWEEN $1 AND $2",
-		int64(hook.MakeSeq(block, 0)), int64(hook.MakeSeq(block, hook.BlockSlots-1)))
+// ownAhead is of how many blocks at most the deliveries with rows of their own
+// are read at once.
+const ownAhead = 32
+
+// readOwn reads the deliveries with rows of their own of a block and of those
+// after it on the page.
+func (v *viewer) readOwn(block int64) error {
+	ids := slices.Sorted(maps.Keys(v.blocks))
+	at, _ := slices.BinarySearch(ids, block)
+	v.ownFrom = ids[max(0, at+1-ownAhead)]
+	rows, err := v.tx.Query(v.ctx, "SELECT "+retryColumns+aloneColumns+" FROM retries WHERE seq BETWEEN $1 AND $2"+
+		" UNION ALL SELECT "+endedColumns+aloneColumns+" FROM ended WHERE seq BETWEEN $1 AND $2",
+		int64(hook.MakeSeq(v.ownFrom, 0)), int64(hook.MakeSeq(block, hook.BlockSlots-1)), v.alone)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	list, err := pgx.CollectRows(rows, v.scanOwn)
+	v.own = make(map[hook.Key]hook.Delivery, len(list))
 	for _, d := range list {
-		own[d.Key] = d
+		v.own[d.Key] = d
 	}
-	return own, err
+	return err
 }
 
 // listDead lists dead letters by their own index.
@@ -353,8 +365,8 @@ func (v *viewer) listDead(q store.DeliveryQuery) (found []hook.Delivery, next *h
 	if q.Event != 0 {
 		from = min(from, q.Event)
 	}
-	_, err = v.tx.Exec(v.ctx, "DECLARE dead NO SCROLL CURSOR FOR SELECT "+endedColumns+` FROM ended
-		WHERE state = 3 AND seq BETWEEN $1 AND $2 ORDER BY seq DESC`, int64(q.Event), int64(from))
+	_, err = v.tx.Exec(v.ctx, "DECLARE dead NO SCROLL CURSOR FOR SELECT "+endedColumns+aloneColumns+` FROM ended
+		WHERE state = 3 AND seq BETWEEN $1 AND $2 ORDER BY seq DESC`, int64(q.Event), int64(from), false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -366,6 +378,13 @@ func (v *viewer) listDead(q store.DeliveryQuery) (found []hook.Delivery, next *h
 		}
 		batch, err := pgx.CollectRows(rows, v.scanOwn)
 		if err != nil {
+			return nil, nil, err
+		}
+		ids := make([]int64, 0, len(batch)+1)
+		for _, d := range append(same, batch...) {
+			ids = append(ids, d.Seq.Block())
+		}
+		if v.blocks, err = loadBlocks(v.ctx, v.tx, slices.Compact(ids), false); err != nil {
 			return nil, nil, err
 		}
 		for _, d := range batch {
@@ -394,10 +413,7 @@ func (v *viewer) addDead(found, same []hook.Delivery, q store.DeliveryQuery) (al
 		if q.Before != nil && compareKeys(d.Key, *q.Before) >= 0 {
 			continue
 		}
-		events, err := v.block(d.Seq.Block())
-		if err != nil {
-			return nil, nil, err
-		}
+		events := v.blocks[d.Seq.Block()]
 		if d.Seq.Slot() >= len(events) {
 			return nil, nil, pack.ErrCorrupt
 		}
@@ -418,6 +434,7 @@ func (v *viewer) addDead(found, same []hook.Delivery, q store.DeliveryQuery) (al
 // Delivery returns one delivery; see store.Reader.
 func (s *Store) Delivery(ctx context.Context, key hook.Key, _ time.Time) (d hook.Delivery, err error) {
 	err = s.view(ctx, func(v *viewer) error {
+		v.alone = true
 		found := false
 		block := key.Seq.Block()
 		err := v.rowsOf(block, block, key.Hook, func(rows []owedSlots) (bool, error) {
@@ -426,8 +443,7 @@ func (s *Store) Delivery(ctx context.Context, key hook.Key, _ time.Time) (d hook
 				if row.replay != key.Replay || row.matched&(1<<key.Seq.Slot()) == 0 {
 					continue
 				}
-				var own map[hook.Key]hook.Delivery
-				list, err := v.ofRow(row, store.DeliveryQuery{Event: key.Seq}, &own)
+				list, err := v.ofRow(row, store.DeliveryQuery{Event: key.Seq})
 				if err != nil {
 					return false, err
 				}
