@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/url"
 	"sync"
@@ -122,8 +121,8 @@ func TestConnectionBreaks(t *testing.T) {
 	}
 }
 
-// proxy stands between a store and the server. It breaks a connection when the
-// server answers, once it is told to.
+// proxy stands between a store and the server. Once it is told to, it breaks the
+// connection when the server answers to a statement that was prepared before.
 type proxy struct {
 	net.Listener
 	swallow atomic.Bool
@@ -166,17 +165,30 @@ func (p *proxy) serve(client net.Conn, server string) {
 	if err != nil {
 		return
 	}
+	var lose atomic.Bool
 	p.wait.Go(func() {
 		defer conn.Close()
-		io.Copy(conn, client)
+		forward(conn, client, func(sent []byte) bool {
+			// A Bind message begins it (PostgreSQL, Message Formats); a pool also
+			// asks now and then whether a connection still works.
+			if sent[0] == 'B' && p.swallow.Swap(false) {
+				lose.Store(true)
+			}
+			return true
+		})
 	})
+	forward(client, conn, func([]byte) bool { return !lose.Load() })
+}
+
+// forward copies until a side is closed, or until pass returns false.
+func forward(to, from net.Conn, pass func([]byte) bool) {
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := conn.Read(buffer)
-		if err != nil || p.swallow.Swap(false) {
+		n, err := from.Read(buffer)
+		if err != nil || !pass(buffer[:n]) {
 			return
 		}
-		if _, err := client.Write(buffer[:n]); err != nil {
+		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}
 	}

@@ -60,8 +60,9 @@ func (s *Store) giveBack(ctx context.Context, claims []store.Claim) {
 
 // lease picks the deliveries that are due longest and leases them.
 func (s *Store) lease(ctx context.Context, number int64, now time.Time, limit int, length time.Duration) (claims []store.Claim, next time.Time, err error) {
-	first := newLease()
+	first, sent := newLease(), false
 	err = s.write(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+		sent = true
 		rows, err := conn.Query(ctx, "SELECT * FROM claim($1, $2, $3, $4, $5, $6)",
 			number, micros(now), limit, length.Microseconds(), s.node.Load(), first)
 		if err != nil {
@@ -97,7 +98,7 @@ func (s *Store) lease(ctx context.Context, number int64, now time.Time, limit in
 		})
 		return err
 	})
-	if err != nil && !answered(err) {
+	if err != nil && sent && !answered(err) {
 		s.unknown.add(first, limit)
 	}
 	if err != nil {

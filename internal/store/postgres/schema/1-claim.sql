@@ -1,3 +1,11 @@
+-- not_deleted tells whether what is owed to a hook counts although nobody holds
+-- it, or its lease has ended: with a deleted hook all was cancelled that was not
+-- being sent.
+CREATE FUNCTION not_deleted(p_hook bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted);
+END $$;
+
 -- slots_of tells which slots a mask has.
 CREATE FUNCTION slots_of(p_mask bigint) RETURNS SETOF integer LANGUAGE sql IMMUTABLE AS
 	$$ SELECT s FROM generate_series(0, 63) s WHERE (p_mask >> s) & 1 = 1 $$;
@@ -46,7 +54,7 @@ BEGIN
 	PERFORM set_config('synchronous_commit', 'off', true);
 	kind := 2;
 	due := 0;
-	IF NOT EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted) THEN
+	IF NOT not_deleted(p_hook) THEN
 		RETURN NEXT;
 		RETURN;
 	END IF;
@@ -85,6 +93,8 @@ BEGIN
 		END IF;
 		lease_number := lease_number + 1;
 	END LOOP;
+	CLOSE queue;
+	CLOSE again;
 	kind := 2;
 	due := CASE WHEN more OR fresh OR retry THEN p_now
 		ELSE coalesce(next_due(p_hook, p_now, c, p_lease, lease_number), 0) END;
@@ -143,7 +153,7 @@ BEGIN
 		SELECT * FROM unnest(x_seq, x_hook, x_replay, x_lease) WITH ORDINALITY AS x (seq, hook, replay, lease, i)
 	), u AS (
 		UPDATE retries t SET until = c + p_for FROM x
-		WHERE t.seq = x.seq AND t.hook + 0 = x.hook AND t.replay = x.replay AND t.lease = x.lease AND t.until > c
+		WHERE t.seq = x.seq AND t.hook + 0 = x.hook AND t.replay = x.replay AND t.lease = x.lease AND t.until + 0 > c -- not by retries_leased
 		RETURNING x.i)
 	SELECT array_agg(x.i) INTO own_lost FROM x WHERE x.i NOT IN (SELECT i FROM u);
 END $$;
@@ -155,7 +165,7 @@ DECLARE
 	c     bigint := clock();
 	bit   bigint := 1::bigint << (p_seq & 63)::integer;
 	ends  bigint;
-	alive boolean := EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted);
+	alive boolean := not_deleted(p_hook);
 BEGIN
 	SELECT t.until INTO ends FROM work t
 	WHERE t.block = p_seq >> 6 AND t.hook + 0 = p_hook AND t.replay = p_replay AND t.open & bit != 0;

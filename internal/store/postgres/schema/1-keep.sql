@@ -2,13 +2,13 @@
 -- up to p_end. What is held of a deleted hook counts too: its last attempt may
 -- be under way.
 CREATE FUNCTION still_owed(p_first bigint, p_end bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	c bigint := clock();
 BEGIN
 	RETURN EXISTS (
-			SELECT FROM work t JOIN hooks h ON h.number = t.hook
-			WHERE t.block >= p_first AND t.block < p_end AND (NOT h.deleted OR t.until > clock()))
+			SELECT FROM work t WHERE t.block >= p_first AND t.block < p_end AND (t.until > c OR not_deleted(t.hook)))
 		OR EXISTS (
-			SELECT FROM retries t JOIN hooks h ON h.number = t.hook
-			WHERE t.seq >= p_first * 64 AND t.seq < p_end * 64 AND (NOT h.deleted OR t.until > clock()));
+			SELECT FROM retries t WHERE t.seq >= p_first * 64 AND t.seq < p_end * 64 AND (t.until > c OR not_deleted(t.hook)));
 END $$;
 
 -- cancel moves to the history what waited for hooks that were deleted, at most

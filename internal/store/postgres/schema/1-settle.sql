@@ -6,12 +6,6 @@ CREATE FUNCTION log_attempt(p_log bytea[], p_one bytea) RETURNS bytea[] LANGUAGE
 		ELSE p_log[1:10] || p_log[12:100] || p_one END
 $$;
 
--- not_deleted tells whether a lease on what is owed to a hook counts although it
--- has ended: nobody else has it, but with a deleted hook all was cancelled that
--- was not being sent.
-CREATE FUNCTION not_deleted(p_hook bigint) RETURNS boolean LANGUAGE sql STABLE AS
-	$$ SELECT EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted) $$;
-
 -- settle keeps outcomes.
 --
 -- g are leases of work: closed are the slots that are to be settled, outs the
@@ -229,7 +223,7 @@ DECLARE
 		WHERE t.hook = p_hook AND t.until <= c AND t.created < p_before
 		ORDER BY t.created, t.block FOR UPDATE SKIP LOCKED;
 BEGIN
-	IF NOT EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted) THEN
+	IF NOT not_deleted(p_hook) THEN
 		RETURN 0;
 	END IF;
 	WITH over AS (
@@ -257,6 +251,7 @@ BEGIN
 			UPDATE work t SET open = t.open & ~mask WHERE t.ctid = w.place;
 		END IF;
 	END LOOP;
+	CLOSE queue;
 	IF n > 0 THEN
 		PERFORM count_up(ARRAY[2::smallint], ARRAY[p_hook], ARRAY[0, 0, n, 0, 0, 0, 0]::bigint[]);
 	END IF;
