@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"math"
 	"math/bits"
@@ -95,8 +96,8 @@ func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool,
 		return err
 	}
 	var rows []owedSlots // of one block
-	for {
-		batch, err := v.fetch()
+	for size := firstPage; ; size = min(2*size, page) {
+		batch, err := v.fetch(size)
 		if err != nil {
 			return err
 		}
@@ -129,8 +130,11 @@ func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool,
 	return err
 }
 
-func (v *viewer) fetch() ([]owedSlots, error) {
-	rows, err := v.tx.Query(v.ctx, "FETCH 256 FROM rows_of")
+// firstPage is how many rows are fetched at first: most listings are short.
+const firstPage = 16
+
+func (v *viewer) fetch(size int) ([]owedSlots, error) {
+	rows, err := v.tx.Query(v.ctx, fmt.Sprintf("FETCH %d FROM rows_of", size))
 	if err != nil {
 		return nil, err
 	}
@@ -372,7 +376,7 @@ func (v *viewer) listDead(q store.DeliveryQuery) (found []hook.Delivery, next *h
 	}
 	var same []hook.Delivery // of one event
 	for scanned := 0; ; {
-		rows, err := v.tx.Query(v.ctx, "FETCH 256 FROM dead")
+		rows, err := v.tx.Query(v.ctx, fmt.Sprintf("FETCH %d FROM dead", page))
 		if err != nil {
 			return nil, nil, err
 		}

@@ -179,6 +179,8 @@ END $$;
 CREATE FUNCTION release(p_lease bigint, p_end bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('synchronous_commit', 'off', true);
-	UPDATE work SET lease = 0, until = 0, node = 0 WHERE lease >= p_lease AND lease < p_end;
-	UPDATE retries SET lease = 0, until = 0, node = 0 WHERE lease >= p_lease AND lease < p_end;
+	UPDATE work SET lease = 0, until = 0, node = 0 WHERE ctid = ANY (ARRAY(
+		SELECT ctid FROM work WHERE lease >= p_lease AND lease < p_end FOR UPDATE SKIP LOCKED));
+	UPDATE retries SET lease = 0, until = 0, node = 0 WHERE ctid = ANY (ARRAY(
+		SELECT ctid FROM retries WHERE lease >= p_lease AND lease < p_end FOR UPDATE SKIP LOCKED));
 END $$;
