@@ -33,6 +33,10 @@ var layers = map[string][]string{
 		"internal/hook", "internal/store",
 		"internal/store/pack", // the bytes that every store keeps
 	},
+	"internal/store/postgres": {
+		"internal/hook", "internal/store",
+		"internal/store/pack", // the bytes that every store keeps
+	},
 	"internal/store/postgres/postgrestest": {}, // servers for tests: knows PostgreSQL, not us
 	"internal/store/storetest": {
 		"internal/hook", "internal/store",
@@ -75,6 +79,9 @@ var layers = map[string][]string{
 	"internal/api": {
 		"internal/hook", "internal/admin", "internal/replay", "internal/store",
 	},
+	"internal/move": {
+		"internal/hook", "internal/store", // from one store to another, whichever they are
+	},
 	"internal/app": {"*"}, // the only package that knows all
 	"internal/traffic": {
 		"internal/okta", // invented events have Okta's shape
@@ -82,7 +89,7 @@ var layers = map[string][]string{
 	"internal/bench": {
 		"internal/traffic",                // stores are filled with an invented org's events
 		"internal/hook", "internal/store", // through the contract, as HTTP would take hours
-		"internal/store/sqlite",
+		"internal/store/sqlite", "internal/store/postgres",
 	},
 	"internal/demo": {
 		"internal/app", "internal/okta", "internal/traffic", // a gateway and an org side by side

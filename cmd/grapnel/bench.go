@@ -24,6 +24,7 @@ type benchCmd struct {
 	Stored      int           `placeholder:"N" help:"Measure also a gateway whose store holds so many events already, with their deliveries settled: throughput, start, pages of lists, disk."`
 	Waiting     int           `placeholder:"N" help:"The same with so many deliveries that wait for a destination that is down."`
 	Prune       bool          `help:"Measure also a gateway that removes as many events that are too old as come in. It does so once a minute: give --duration 3m."`
+	Store       string        `placeholder:"URL" help:"postgres://… of a database whose role may make others: the gateway's store is a new one, dropped afterwards. The server's CPU is counted if it runs on this machine. Without it: SQLite."`
 	Dir         string        `default:"." type:"existingdir" help:"Where the gateway's store gets a new directory, which is removed afterwards: name one on the disk that the gateway will use."`
 	Expect      int           `placeholder:"N" help:"Events/s that the relay is known to reach on this machine when it is idle: a run in which it stays under 0.8 of that is marked as not to be quoted."`
 	Output      string        `enum:"table,json" default:"table" short:"o" help:"How to print: ${enum}."`
@@ -45,7 +46,7 @@ func (c *benchCmd) options() bench.Options {
 			return []string{"bench", "--relay-listen", address, "--relay-to", strings.Join(to, ",")}
 		},
 		Connections: c.Connections, FanOut: c.FanOut, Expect: c.Expect, Duration: c.Duration, WarmUp: c.WarmUp, Events: c.Events, Rounds: c.Rounds,
-		Stored: c.Stored, Waiting: c.Waiting, Prune: c.Prune, Dir: c.Dir,
+		Stored: c.Stored, Waiting: c.Waiting, Prune: c.Prune, Store: c.Store, Dir: c.Dir,
 		Progress: func(line string) { fmt.Fprintln(os.Stderr, line) },
 	}
 }

@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/grapnel-hooks/grapnel/internal/bench"
+	"github.com/grapnel-hooks/grapnel/internal/store/postgres/postgrestest"
 )
 
 // TestBench runs whole benchmarks with the real binary, small: no figure is
@@ -20,6 +23,7 @@ func TestBench(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { benchPlain(t, binary) })
 	t.Run("filled", func(t *testing.T) { benchFilled(t, binary) })
 	t.Run("pruning", func(t *testing.T) { benchPruning(t, binary) })
+	t.Run("PostgreSQL", func(t *testing.T) { benchPostgreSQL(t, binary) })
 }
 
 // runBench runs a small benchmark, and sees to it that nothing is left of it.
@@ -76,6 +80,25 @@ func benchFilled(t *testing.T, binary string) {
 	}
 	if len(f.Pages) == 0 {
 		t.Error("no pages were read")
+	}
+}
+
+func benchPostgreSQL(t *testing.T, binary string) {
+	u, err := url.Parse(postgrestest.Shared(t).URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User("postgres") // who may make databases
+	report := runBench(t, binary, "--store", u.String(), "--stored", "3000", "--waiting", "100")
+	r, want := report.Results[0], bench.Counts{Acknowledged: 400, Delivered: 400}
+	if r.Gateway.Counts != want || r.Filled == nil || r.Filled.Counts != want {
+		t.Errorf("%+v and %+v, want %+v", r.Gateway.Counts, r.Filled, want)
+	}
+	if runtime.GOOS == "linux" && (r.Gateway.DatabaseCPUPer1000 <= 0 || r.Gateway.DatabaseCPUPer1000 >= r.Gateway.CPUPer1000) {
+		t.Errorf("of %v s of CPU the database took %v", r.Gateway.CPUPer1000, r.Gateway.DatabaseCPUPer1000)
+	}
+	if f := report.Filled; f.DiskPerEvent <= 0 || f.FilledStart.Attempted <= 0 || len(f.Pages) == 0 {
+		t.Errorf("%+v", f)
 	}
 }
 

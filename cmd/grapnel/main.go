@@ -22,6 +22,7 @@ type commands struct {
 	Sources    sourcesCmd    `cmd:"" help:"Show and change sources, the Okta orgs that call."`
 	Events     eventsCmd     `cmd:"" help:"Show events and send them again."`
 	Deliveries deliveriesCmd `cmd:"" help:"Show deliveries and send them again."`
+	Store      storeCmd      `cmd:"" help:"Copy, back up, restore and check a store."`
 	Bench      benchCmd      `cmd:"" help:"Measure what this machine can do."`
 	Demo       demoCmd       `cmd:"" help:"Show the gateway at work: a made-up org, four destinations."`
 

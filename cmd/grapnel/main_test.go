@@ -42,6 +42,11 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Defer(func() { gateway.Stop(context.Background()) })
+			// The same past once more, which nobody serves from.
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "past.db"), past.store, 0o600); err != nil {
+				return err
+			}
+			env.Setenv("STORE", file)
 			env.Setenv("GRAPNEL_URL", c.base)
 			env.Setenv("GRAPNEL_TOKEN", c.token)
 			for name, value := range past.names {
@@ -86,6 +91,10 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, []string{"serve", "--store", "sqlite:" + dir}},
 		{exitUsage, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--allow-destination", "everywhere"}},
 		{exitUsage, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--egress-proxy", "proxy"}},
+		{exitUsage, []string{"store", "copy", "sqlite:a.db"}},
+		{exitUsage, []string{"store", "copy", "a.db", "sqlite:b.db"}},
+		{exitUsage, []string{"store", "copy", "sqlite:a.db", "sqlite:a.db"}},
+		{exitFailed, []string{"store", "copy", "sqlite:" + dir + "/none.db", "sqlite:" + dir + "/b.db"}},
 		{exitFailed, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--secret-key", "short"}},
 		{exitFailed, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--listen", "nowhere"}},
 	} {

@@ -2,13 +2,13 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"github.com/grapnel-hooks/grapnel/internal/store/postgres"
 	"github.com/grapnel-hooks/grapnel/internal/store/sqlite"
 )
 
@@ -39,9 +39,9 @@ func parseStore(text string) (storeAt, error) {
 // openAt opens the store that the value of --store names.
 func (o *Options) openAt(ctx context.Context, at storeAt) (store.Store, error) {
 	if at.shared() {
-		return nil, errors.New("this build has no PostgreSQL store")
+		return postgres.Open(ctx, postgres.Options{URL: at.url, Log: o.Log})
 	}
-	return sqlite.Open(ctx, sqlite.Options{Path: at.path})
+	return sqlite.Open(ctx, sqlite.Options{Path: at.path, Log: o.Log})
 }
 
 func (a *App) openStore(ctx context.Context, at storeAt) error {

@@ -37,10 +37,15 @@ type Options struct {
 	Stored, Waiting int
 	// Prune has the third side prune while it is measured. Not with Stored or Waiting.
 	Prune bool
-	// Dir is where each gateway's store gets a new directory, which is removed.
+	// Store is the URL of a PostgreSQL server's database, whose role may make
+	// others: each gateway's store is a new one, which is dropped. Empty: SQLite.
+	Store string
+	// Dir is where each gateway gets a new directory, which is removed.
 	Dir string
 	// Progress is told, in a line without a newline, what has been measured.
 	Progress func(line string)
+
+	server *database // of Store, while Run runs
 }
 
 // maxStored bounds what a store is filled with.
@@ -72,6 +77,9 @@ func (o *Options) Check() error {
 	}
 	if o.Prune && o.Stored+o.Waiting > 0 {
 		return errors.New("pruning is measured on a store of its own: fill one in another run")
+	}
+	if o.Prune && o.Store != "" {
+		return errors.New("on PostgreSQL events go by whole days, which no load lasts long enough for")
 	}
 	if o.Duration < 100*time.Millisecond || o.Duration > 5*time.Minute {
 		return fmt.Errorf("a duration of %v: must be 100ms to 5m", o.Duration)
@@ -114,8 +122,16 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 	report := &Report{
 		CPUs: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 		Store: "sqlite in a new directory in " + o.Dir, Duration: o.Duration.String(), Rounds: o.Rounds,
-		Third: o.thirdName(), Notes: o.notes(),
+		Third: o.thirdName(),
 	}
+	if o.Store != "" {
+		if o.server, err = connect(ctx, o.Store); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, o.server.close()) }()
+		report.Store = "PostgreSQL at " + o.server.url.Host
+	}
+	report.Notes = o.notes()
 	for _, fanOut := range o.FanOut {
 		for _, connections := range o.Connections {
 			report.Results = append(report.Results, Result{Load: Load{connections, fanOut}})
@@ -147,7 +163,10 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 
 // notes says what speaks against relying on figures before there are any.
 func (o *Options) notes() (notes []string) {
-	if inMemory(o.Dir) {
+	if o.server != nil && o.server.postmaster == 0 {
+		notes = append(notes, "the database server's processes cannot be seen from here: its CPU is not counted")
+	}
+	if o.server == nil && inMemory(o.Dir) {
 		notes = append(notes, o.Dir+" is in memory, where fsync costs nothing: "+
 			"the gateway's figures are too good; name a directory on a disk with --dir")
 	}

@@ -32,7 +32,8 @@
 //   - CPU: user and system time of the process under test alone, as its operating
 //     system counts it, from the first request of the phase until the process has
 //     come to rest after the last delivery; divided by acknowledged events, or by
-//     deliveries.
+//     deliveries. That of a PostgreSQL server that a gateway works with is included
+//     if it can be seen, and shown apart.
 //   - peak memory: the largest resident set of that process, start and warm-up included.
 //   - lost: deliveries of events answered 200 that were not at the sink when the
 //     drain was given up.

@@ -18,8 +18,10 @@ type Measures struct {
 	DeliveryP50           float64 `json:"deliveryP50Seconds"`
 	DeliveryP99           float64 `json:"deliveryP99Seconds"`
 	CPUPer1000            float64 `json:"cpuSecondsPer1000,omitzero"`
-	CPUPer1000Deliveries  float64 `json:"cpuSecondsPer1000Deliveries,omitzero"`
-	PeakMemory            float64 `json:"peakMemoryBytes,omitzero"`
+	// DatabaseCPUPer1000 is the part of CPUPer1000 that the database server took.
+	DatabaseCPUPer1000   float64 `json:"databaseCPUSecondsPer1000,omitzero"`
+	CPUPer1000Deliveries float64 `json:"cpuSecondsPer1000Deliveries,omitzero"`
+	PeakMemory           float64 `json:"peakMemoryBytes,omitzero"`
 	// DiskPerEvent is by how many bytes the store grew for each event.
 	DiskPerEvent float64 `json:"diskBytesPerEvent,omitzero"`
 	// LoadCPUPer1000 is what load generator and sink took: that much of the
@@ -33,7 +35,7 @@ type Measures struct {
 func (m *Measures) all() []*float64 {
 	return []*float64{
 		&m.AcknowledgedPerSecond, &m.DeliveredPerSecond, &m.DeliveriesPerSecond, &m.AckP50, &m.AckP99,
-		&m.DeliveryP50, &m.DeliveryP99, &m.CPUPer1000, &m.CPUPer1000Deliveries, &m.PeakMemory, &m.DiskPerEvent,
+		&m.DeliveryP50, &m.DeliveryP99, &m.CPUPer1000, &m.DatabaseCPUPer1000, &m.CPUPer1000Deliveries, &m.PeakMemory, &m.DiskPerEvent,
 		&m.LoadCPUPer1000, &m.Others,
 	}
 }

@@ -39,6 +39,9 @@ type filling struct {
 	step   time.Duration
 	// group is how many events one commit takes in; 0 for fillGroup.
 	group int
+	// undated has the events received as they are stored, whatever they say of
+	// when they were published: for a store that goes by its own clock.
+	undated bool
 	// common is what the events are, but for needles of them that are rare; those
 	// are left out if rare has no hook.
 	common, rare lot
@@ -68,6 +71,9 @@ func fill(ctx context.Context, s store.Store, f filling) (filled, error) {
 	var out filled
 	stored := 0
 	for g := range f.groups(ctx, revision) {
+		if f.undated {
+			g.Received = time.Now()
+		}
 		if err := keep(ctx, s, g, f.states()); err != nil {
 			return filled{}, err
 		}

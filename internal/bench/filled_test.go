@@ -56,7 +56,7 @@ func TestAPageIsReadUntilItIsFull(t *testing.T) {
 			n = 0
 		}
 		var page listing
-		page.Items = make([]struct{ ID string }, n)
+		page.Items = make([]struct{ ID, Received string }, n)
 		if after+n < items {
 			page.Next = strconv.Itoa(after + n)
 		}

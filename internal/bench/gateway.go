@@ -15,7 +15,7 @@ import (
 
 // startGateway starts a gateway on a new store, which is removed afterwards.
 func (o *Options) startGateway(ctx context.Context, urls []string, orgHost string) (*subject, error) {
-	place, err := o.newSite()
+	place, err := o.newSite(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (o *Options) startGateway(ctx context.Context, urls []string, orgHost strin
 func (o *Options) startOn(ctx context.Context, place *site, urls []string, orgHost string, arguments ...string) (*subject, error) {
 	s := &subject{site: place, leave: stay, close: func() error { return nil }}
 	var err error
-	if s.before, err = place.size(); err != nil {
+	if s.before, err = place.size(ctx); err != nil {
 		return nil, err
 	}
 	g, err := o.serve(ctx, place, arguments...)
@@ -46,7 +46,8 @@ func (o *Options) startOn(ctx context.Context, place *site, urls []string, orgHo
 	}
 	name, secret := "bench-"+orgHost[:8], rand.Text()
 	s.target = g.target(name, secret)
-	hooks, err := g.api.setUp(ctx, name, secret, urls)
+	// All hooks together have as many attempts under way as the relay.
+	hooks, err := g.api.setUp(ctx, name, secret, urls, (relayWorkers+len(urls)-1)/max(1, len(urls)))
 	s.leave = func(ctx context.Context) error { return g.api.takeDown(ctx, name, hooks) }
 	return s, err
 }
@@ -104,8 +105,9 @@ type object = map[string]any
 const unmatched = "policy.lifecycle.update"
 
 // setUp makes a source, and for every URL an event hook that takes all its
-// events; it returns their ids. Without a URL there is one hook, which takes none.
-func (a adminAPI) setUp(ctx context.Context, name, secret string, urls []string) (hooks []string, err error) {
+// events, with so many attempts at once; it returns their ids. Without a URL there
+// is one hook, which takes none.
+func (a adminAPI) setUp(ctx context.Context, name, secret string, urls []string, concurrency int) (hooks []string, err error) {
 	err = a.call(ctx, http.MethodPost, "/v1/sources", object{
 		"name": name,
 		"auth": object{"key": "Authorization", "value": secret},
@@ -131,9 +133,8 @@ func (a adminAPI) setUp(ctx context.Context, name, secret string, urls []string)
 			}},
 			"delivery": object{
 				"verification": "none", // the sink does not do the handshake
-				// All hooks together have as many attempts under way as the relay.
-				"concurrency": (relayWorkers + len(urls) - 1) / len(urls),
-				"sources":     []string{name},
+				"concurrency":  concurrency,
+				"sources":      []string{name},
 			},
 		}, &made)
 		if err != nil {

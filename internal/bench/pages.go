@@ -16,9 +16,10 @@ const (
 	// pageItems is how many items make a page: fewer than needles, so that a page
 	// of what is rare can be filled.
 	pageItems = 50
-	// pageSamples is how often a page is read at most, in pageTime per store.
-	pageSamples = 100
-	pageTime    = 2 * time.Second
+	// pageSamples is how often a page is read at most, in pageTime for both stores,
+	// for every round.
+	pageSamples = 40
+	pageTime    = time.Second
 	// pagePatience is how long one page may take; a page that takes longer counts
 	// as having taken so long.
 	pagePatience = 10 * time.Second
@@ -42,8 +43,10 @@ type Latency struct {
 type shelf struct {
 	*stock
 	api adminAPI
-	// deep are the cursors from the middle of what is stored on, by list.
-	deep map[string]string
+	// middle is when half of what is stored had come, deep are the cursors from
+	// there on, by list.
+	middle string
+	deep   map[string]string
 	// hook is the id of the rare source's.
 	hook  string
 	times []int64 // of the page being read now, in ns
@@ -89,15 +92,10 @@ func from(list string) func(*shelf) url.Values {
 	return func(s *shelf) url.Values { return url.Values{"after": {s.deep[list]}} }
 }
 
-func until(s *shelf) url.Values { return url.Values{"until": {middle()}} }
+func until(s *shelf) url.Values { return url.Values{"until": {s.middle}} }
 
 func uuid(name string) func(*shelf) url.Values {
 	return func(s *shelf) url.Values { return url.Values{name: {s.uuids[rand.IntN(len(s.uuids))]}} }
-}
-
-// middle is a time at which half of what is stored had come.
-func middle() string {
-	return time.Now().Add(-(storedSince + waitingSince) / 2).UTC().Format(time.RFC3339)
 }
 
 // readPages compares how long pages take in two stocks, whose gateways run side
@@ -106,7 +104,8 @@ func (o *Options) readPages(ctx context.Context, few, many *stock) (all []Page, 
 	err = o.open(ctx, few, func(ctx context.Context, few *shelf) error {
 		return o.open(ctx, many, func(ctx context.Context, many *shelf) error {
 			for _, p := range pages {
-				for began := time.Now(); len(few.times) < pageSamples && time.Since(began) < 2*pageTime || len(few.times) == 0; {
+				samples, end := o.Rounds*pageSamples, time.Now().Add(time.Duration(o.Rounds)*pageTime)
+				for len(few.times) < samples && time.Now().Before(end) || len(few.times) == 0 {
 					for _, s := range []*shelf{few, many} {
 						if err := s.read(ctx, p.list, p.query(s)); err != nil {
 							return err
@@ -143,8 +142,16 @@ func (o *Options) open(ctx context.Context, st *stock, do func(context.Context, 
 
 // prepare looks up what pages are asked for by.
 func (s *shelf) prepare(ctx context.Context) error {
+	var half listing
+	if err := s.api.call(ctx, http.MethodGet, eventList+"?uuid="+s.uuids[len(s.uuids)/2], nil, &half); err != nil {
+		return err
+	}
+	if len(half.Items) != 1 {
+		return fmt.Errorf("%d events have the uuid of one that was stored", len(half.Items))
+	}
+	s.middle = half.Items[0].Received
 	for _, list := range []string{eventList, deliveryList} {
-		query := url.Values{"limit": {"1"}, "until": {middle()}}
+		query := url.Values{"limit": {"1"}, "until": {s.middle}}
 		for found := 0; found == 0; query.Set("after", s.deep[list]) {
 			var page listing
 			if err := s.api.call(ctx, http.MethodGet, list+"?"+query.Encode(), nil, &page); err != nil {
@@ -169,7 +176,7 @@ func (s *shelf) prepare(ctx context.Context) error {
 
 // listing is what is read of an answer.
 type listing struct {
-	Items []struct{ ID string }
+	Items []struct{ ID, Received string }
 	Next  string
 }
 

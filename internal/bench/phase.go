@@ -47,7 +47,7 @@ func (o *Options) phase(ctx context.Context, start starter, load Load) (f Figure
 			return err
 		}
 		defer loader.close()
-		f.Measures, err = o.measure(ctx, l, loader, func() (usage, error) { return usageOf(subject.cmd.Process.Pid) })
+		f.Measures, err = o.measure(ctx, l, loader, subject.used)
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (o *Options) phase(ctx context.Context, start starter, load Load) (f Figure
 	// still repeat.
 	sink.stop()
 	f.Counts = l.counts()
-	grown, err := subject.grown()
+	grown, err := subject.grown(ctx)
 	if f.Acknowledged > 0 {
 		f.DiskPerEvent = float64(grown) / float64(f.Acknowledged)
 	}
@@ -88,6 +88,7 @@ func (o *Options) measure(ctx context.Context, l *ledger, load *loader, used fun
 	m := l.figures(from)
 	theirs, ours := after.theirs.cpu-before.theirs.cpu, after.ours.cpu-before.ours.cpu
 	if n := l.acknowledged(from); n > 0 {
+		m.DatabaseCPUPer1000 = (after.theirs.database - before.theirs.database).Seconds() * 1000 / float64(n)
 		m.CPUPer1000 = theirs.Seconds() * 1000 / float64(n)
 		m.LoadCPUPer1000 = ours.Seconds() * 1000 / float64(n)
 	}

@@ -146,6 +146,7 @@ func (t *tail) String() string {
 
 // usage is what a process has used so far.
 type usage struct {
-	cpu  time.Duration // user and system time of all its threads
-	peak int64         // bytes of its largest resident set
+	cpu      time.Duration // user and system time of all its threads, and of its database
+	database time.Duration // of the database alone
+	peak     int64         // bytes of its largest resident set
 }

@@ -34,27 +34,107 @@ func usageOf(pid int) (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
-	cpu, err := parseStat(stat)
+	s, err := parseStat(stat)
 	if err != nil {
 		return usage{}, err
 	}
 	peak, err := parseStatus(status)
-	return usage{cpu: cpu, peak: peak}, err
+	return usage{cpu: s.own, peak: peak}, err
 }
 
-// parseStat returns utime + stime, fields 14 and 15 of /proc/PID/stat. They are
-// counted from the state, field 3, which follows the last parenthesis: the name
-// in field 2 may hold anything.
-func parseStat(text []byte) (time.Duration, error) {
-	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
-	if len(fields) < 13 {
-		return 0, errors.New("/proc/PID/stat has too few fields")
+// stat is what we read of /proc/PID/stat.
+type stat struct {
+	name   string
+	parent int
+	own    time.Duration // user and system time of all its threads
+	reaped time.Duration // the same of its children that have ended, and of theirs
+}
+
+// parseStat reads fields 2, 4 and 14 to 17 of /proc/PID/stat (proc_pid_stat(5)).
+// They are counted from the state, field 3, which follows the last parenthesis:
+// the name in field 2 may hold anything.
+func parseStat(text []byte) (s stat, err error) {
+	begin, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
+	fields := bytes.Fields(text[end+1:])
+	if begin < 0 || end < begin || len(fields) < 15 {
+		return s, errors.New("/proc/PID/stat has too few fields")
 	}
-	n, err := ticks(fields[11], fields[12])
-	if err == nil && n > math.MaxInt64/int64(clockTick) {
-		err = errors.New("/proc/PID/stat has a time past all bounds")
+	s.name = string(text[begin+1 : end])
+	if s.parent, err = strconv.Atoi(string(fields[1])); err != nil {
+		return s, err
 	}
-	return time.Duration(n) * clockTick, err
+	for _, t := range []struct {
+		into   *time.Duration
+		fields [][]byte
+	}{{&s.own, fields[11:13]}, {&s.reaped, fields[13:15]}} {
+		n, err := ticks(t.fields...)
+		if err == nil && n > math.MaxInt64/int64(clockTick) {
+			err = errors.New("/proc/PID/stat has a time past all bounds")
+		}
+		if err != nil {
+			return s, err
+		}
+		*t.into = time.Duration(n) * clockTick
+	}
+	return s, nil
+}
+
+func statOf(pid int) (stat, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return stat{}, err
+	}
+	return parseStat(text)
+}
+
+// parentOf returns the process that has started pid, if both have that name.
+func parentOf(pid int, name string) (int, error) {
+	child, err := statOf(pid)
+	if err != nil {
+		return 0, err
+	}
+	parent, err := statOf(child.parent)
+	if err == nil && (child.name != name || parent.name != name) {
+		err = fmt.Errorf("process %d is %q, and not of %s", pid, child.name, name)
+	}
+	return child.parent, err
+}
+
+// familyCPU is the user and system time of a process and of its children, of
+// those that have ended too.
+func familyCPU(pid int) (time.Duration, error) {
+	for {
+		before, err := statOf(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum, err := childrenCPU(pid)
+		if err != nil {
+			return 0, err
+		}
+		after, err := statOf(pid)
+		// One that ends meanwhile would be in both sums, or in neither.
+		if err != nil || after.reaped == before.reaped {
+			return after.own + after.reaped + sum, err
+		}
+	}
+}
+
+func childrenCPU(pid int) (sum time.Duration, err error) {
+	all, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
+	}
+	for _, entry := range all {
+		id, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if child, err := statOf(id); err == nil && child.parent == pid {
+			sum += child.own + child.reaped
+		}
+	}
+	return sum, nil
 }
 
 // parseStatus returns VmHWM of /proc/PID/status in bytes.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -35,7 +36,8 @@ func (r *Report) Write(w io.Writer) error {
 
 // lines are the measures in the order in which they are shown, each from a
 // fan-out on: without deliveries there is nothing to say of them, and with one
-// destination a delivery is an event.
+// destination a delivery is an event. A line that shows nothing for the gateway
+// is left out.
 var lines = []struct {
 	name   string
 	fanOut int
@@ -50,6 +52,7 @@ var lines = []struct {
 	{"event to delivery p50", 1, func(m *Measures) *float64 { return &m.DeliveryP50 }, duration},
 	{"event to delivery p99", 1, func(m *Measures) *float64 { return &m.DeliveryP99 }, duration},
 	{"CPU seconds per 1,000 events", 0, func(m *Measures) *float64 { return &m.CPUPer1000 }, known(in("%.3f", 1))},
+	{"of that the database", 0, func(m *Measures) *float64 { return &m.DatabaseCPUPer1000 }, some(in("%.3f", 1))},
 	{"CPU s per 1,000 deliveries", 2, func(m *Measures) *float64 { return &m.CPUPer1000Deliveries }, known(in("%.3f", 1))},
 	{"peak memory, MiB", 0, func(m *Measures) *float64 { return &m.PeakMemory }, known(in("%.1f", 1<<20))},
 	{"disk per event, bytes", 0, func(m *Measures) *float64 { return &m.DiskPerEvent }, known(in("%.0f", 1))},
@@ -87,10 +90,11 @@ func (r *Result) write(w io.Writer, third string) {
 	}
 	t := newTable(w, r.Load.String(), headings...)
 	for _, line := range lines {
-		if r.FanOut < line.fanOut {
+		gateway := line.show(*line.of(&r.Gateway.Measures))
+		if r.FanOut < line.fanOut || gateway == "" {
 			continue
 		}
-		cells := []string{line.show(*line.of(&r.Relay.Measures)), line.show(*line.of(&r.Gateway.Measures)), times(*line.of(&r.Ratio))}
+		cells := []string{cmp.Or(line.show(*line.of(&r.Relay.Measures)), "-"), gateway, times(*line.of(&r.Ratio))}
 		if r.Filled != nil {
 			cells = append(cells, line.show(*line.of(&r.Filled.Measures)), times(*line.of(r.FilledRatio)))
 		}
@@ -159,6 +163,16 @@ func times(v float64) string { return known(in("%.2f", 1))(v) }
 // in shows values in units of unit.
 func in(format string, unit float64) func(float64) string {
 	return func(v float64) string { return fmt.Sprintf(format, v/unit) }
+}
+
+// some shows nothing where there was nothing to measure.
+func some(show func(float64) string) func(float64) string {
+	return func(v float64) string {
+		if v == 0 {
+			return ""
+		}
+		return show(v)
+	}
 }
 
 // known shows a dash where there was nothing to measure.

@@ -12,11 +12,11 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestReportIsWrittenForPeople(t *testing.T) {
 	relay := Figures{
-		Measures{18612.4, 18577.5, 18577.5, 0.0033512, 0.0142, 0.012, 0.0415, 0.0571, 0.0571, 25 << 20, 0, 0.021, 0.034},
+		Measures{18612.4, 18577.5, 18577.5, 0.0033512, 0.0142, 0.012, 0.0415, 0.0571, 0, 0.0571, 25 << 20, 0, 0.021, 0.034},
 		Counts{Acknowledged: 186124, Delivered: 186124},
 	}
 	gateway := Figures{
-		Measures{8123, 8100, 8100, 0.0061, 0.0312345, 0.0199999, 1.25, 0, 0, 0, 612, 0.022, 0},
+		Measures{8123, 8100, 8100, 0.0061, 0.0312345, 0.0199999, 1.25, 0, 0, 0, 0, 612, 0.022, 0},
 		Counts{Acknowledged: 81230, Delivered: 81230, Repeated: 2, Refused: 1},
 	}
 	report := Report{
@@ -25,7 +25,7 @@ func TestReportIsWrittenForPeople(t *testing.T) {
 		Results: []Result{
 			{Load: Load{16, 1}, Relay: relay, Gateway: gateway, Ratio: gateway.over(relay.Measures)},
 			{Load: Load{64, 10}, Relay: relay},
-			{Load: Load{64, 0}, Relay: relay},
+			{Load: Load{64, 0}, Relay: relay, Gateway: Figures{Measures: Measures{CPUPer1000: 0.3, DatabaseCPUPer1000: 0.2}}},
 		},
 	}
 	third := condense([]Figures{gateway})
@@ -70,6 +70,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"too many hooks":       func(o *Options) { o.FanOut = []int{101} },
 		"nothing to expect of": func(o *Options) { o.Expect = 100 },
 		"pruning and stored":   func(o *Options) { o.Prune, o.Stored = true, 1 },
+		"days on PostgreSQL":   func(o *Options) { o.Prune, o.Store = true, "postgres://localhost/a" },
 		"too many stored":      func(o *Options) { o.Stored = maxStored + 1 },
 		"fewer than none":      func(o *Options) { o.Waiting = -1 },
 		"too short":            func(o *Options) { o.Duration = time.Millisecond },

@@ -53,13 +53,13 @@ func (o *Options) newStock(ctx context.Context, stored, waiting int) (_ *stock, 
 	if s.down, err = startDeadEnd(ctx); err != nil {
 		return nil, err
 	}
-	if s.site, err = o.newSite(); err != nil {
+	if s.site, err = o.newSite(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.setUp(ctx, o); err != nil {
 		return nil, err
 	}
-	before, err := s.size()
+	before, err := s.size(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (o *Options) newStock(ctx context.Context, stored, waiting int) (_ *stock, 
 	if s.filled, err = s.fill(ctx, o, settled, commonSource, rareSource, hook.Delivered); err != nil {
 		return nil, err
 	}
-	after, err := s.size()
+	after, err := s.size(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (s *stock) setUp(ctx context.Context, o *Options) error {
 			commonSource: s.sink.urls(1)[0], rareSource: s.sink.urls(1)[0],
 			waitingSource: s.down.url(), probeSource: s.sink.urls(1)[0],
 		} {
-			if _, err := g.api.setUp(ctx, source, s.secret, []string{url}); err != nil {
+			if _, err := g.api.setUp(ctx, source, s.secret, []string{url}, hook.DefaultPolicy().Concurrency); err != nil {
 				return err
 			}
 		}
@@ -115,6 +115,7 @@ func (s *stock) fill(ctx context.Context, o *Options, f filling, common, rare st
 			return filled{}, err
 		}
 	}
+	f.undated = s.server != nil
 	said := time.Now()
 	f.done = func(n int) {
 		if time.Since(said) > 5*time.Second {

@@ -24,12 +24,23 @@ type subject struct {
 	close func() error
 }
 
+// used is what the process has used, and the database that it works with.
+func (s *subject) used() (usage, error) {
+	u, err := usageOf(s.cmd.Process.Pid)
+	if err != nil || s.site == nil || s.site.server == nil {
+		return u, err
+	}
+	u.database, err = s.site.server.cpu()
+	u.cpu += u.database
+	return u, err
+}
+
 // grown is by how many bytes the store has grown; the process has been stopped.
-func (s *subject) grown() (int64, error) {
+func (s *subject) grown(ctx context.Context) (int64, error) {
 	if s.site == nil {
 		return 0, nil
 	}
-	after, err := s.site.size()
+	after, err := s.site.size(ctx)
 	return after - s.before, err
 }
 

@@ -38,6 +38,23 @@ func Attempts(log []byte) []hook.Attempt {
 	return attempts
 }
 
+// SplitLog cuts a log into its attempts; put together again they are the log.
+// What cannot be read is the last.
+func SplitLog(log []byte) (attempts [][]byte) {
+	for c := (cutter{b: log}); len(c.b) > 0; {
+		begin := c.b
+		c.varint()
+		c.uvarint()
+		c.uvarint()
+		c.text()
+		if c.bad {
+			return append(attempts, begin)
+		}
+		attempts = append(attempts, begin[:len(begin)-len(c.b)])
+	}
+	return attempts
+}
+
 // LogAttempt adds an attempt to a log and keeps it within bounds: the first
 // few and the last of the others stay.
 func LogAttempt(log []byte, a hook.Attempt) []byte {

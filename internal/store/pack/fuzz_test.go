@@ -127,6 +127,7 @@ func FuzzSeen(f *testing.F) {
 	good := AppendSeen(nil, Seen{Source: 1, Seq: 64, UUID: "a2e3d1f0-5dd2-11f0-9c1a-0242ac120002"})
 	f.Add(good)
 	f.Add(AppendSeen(good, Seen{Source: 2, Seq: 1 << 40, UUID: ""}))
+	f.Add(AppendSeen(good, Seen{Source: 2, Seq: 1 << 40, Hash: KeyOf("")}))
 	f.Add(good[:len(good)-1])
 	f.Add([]byte{0xff})
 	f.Fuzz(func(t *testing.T, stored []byte) {
@@ -259,6 +260,108 @@ func FuzzCounts(f *testing.F) {
 		ReadCounts(append(b, stored...), HookFields(&got))
 		if got != want {
 			t.Errorf("%+v is read as %+v", want, got)
+		}
+	})
+}
+
+// FuzzSortOutcomes puts any bytes in order: nothing of them may be lost.
+func FuzzSortOutcomes(f *testing.F) {
+	some := AppendOutcome(nil, received, 63, hook.Attempt{At: received.Add(time.Second), Duration: time.Millisecond, Status: 200})
+	some = AppendOutcome(some, received, 0, hook.Attempt{At: received.Add(-time.Hour)})
+	f.Add(AppendOutcome(some, received, 7, hook.Attempt{At: received}))
+	f.Add(some[:len(some)-1])
+	f.Add([]byte{9, 0, 0, 0, 3, 0, 0, 0, 3, 1, 1, 1, 2})
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		before := slices.Clone(stored)
+		sorted := SortOutcomes(stored)
+		if !slices.Equal(stored, before) {
+			t.Fatal("what was given has changed")
+		}
+		if again := SortOutcomes(sorted); !slices.Equal(again, sorted) {
+			t.Errorf("%x is sorted to %x, and that to %x", stored, sorted, again)
+		}
+		slices.Sort(before)
+		left := slices.Clone(sorted)
+		slices.Sort(left)
+		if !slices.Equal(before, left) {
+			t.Errorf("%x is sorted to %x", stored, sorted)
+		}
+		last := -1
+		for c := (cutter{b: sorted}); len(c.b) > 0; {
+			slot := int(c.b[0])
+			c.b = c.b[1:]
+			c.varint()
+			c.uvarint()
+			if c.uvarint(); c.bad {
+				break
+			}
+			if slot < last {
+				t.Errorf("%x is sorted to %x", stored, sorted)
+			}
+			last = slot
+		}
+	})
+}
+
+// FuzzRebase moves outcomes to another base, and back.
+func FuzzRebase(f *testing.F) {
+	some := AppendOutcome(nil, received, 63, hook.Attempt{At: received.Add(time.Second), Duration: time.Millisecond, Status: 200})
+	some = AppendOutcome(some, received, 0, hook.Attempt{At: received.Add(-time.Hour)})
+	f.Add(some, received.UnixMicro(), int64(0))
+	f.Add(some, received.UnixMicro(), received.UnixMicro()-1)
+	f.Add(some, received.UnixMicro(), received.UnixMicro()+1)
+	f.Add(some[:len(some)-1], int64(0), int64(500))
+	f.Fuzz(func(t *testing.T, stored []byte, from, to int64) {
+		const farthest = 1 << 50 // microseconds, in either direction
+		if from < 0 || to < 0 || from > farthest || to > farthest {
+			return
+		}
+		base, other := time.UnixMicro(from).UTC(), time.UnixMicro(to).UTC()
+		before := Outcomes(stored, base)
+		for _, a := range before {
+			if a.At.UnixMicro() > farthest || a.At.UnixMicro() < -farthest {
+				return // centuries away
+			}
+		}
+		for _, up := range []bool{false, true} {
+			moved, err := Rebase(stored, base, other, up)
+			if err != nil {
+				continue
+			}
+			for slot, a := range Outcomes(moved, other) {
+				off := a.At.Sub(before[slot].At)
+				if up && (off < 0 || off >= time.Millisecond) || !up && (off > 0 || off <= -time.Millisecond) {
+					t.Errorf("slot %d began at %v, and %v after it when rebased, up %v", slot, before[slot].At, off, up)
+				}
+			}
+			back, err := Rebase(moved, other, base, !up)
+			same, _ := Rebase(stored, base, base, up) // with the shortest varints
+			if err != nil || !slices.Equal(back, same) {
+				t.Errorf("%x comes back as %x (%v), up %v", stored, back, err, up)
+			}
+		}
+	})
+}
+
+// FuzzSplitLog cuts any bytes as a log.
+func FuzzSplitLog(f *testing.F) {
+	one := AppendAttempt(nil, hook.Attempt{At: received, Duration: time.Second, Status: 503, Reason: hook.ReasonStatus})
+	f.Add(one)
+	f.Add(AppendAttempt(one, hook.Attempt{}))
+	f.Add(one[:len(one)-1])
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		parts := SplitLog(stored)
+		if !slices.Equal(slices.Concat(parts...), stored) {
+			t.Errorf("%x is cut into %x", stored, parts)
+		}
+		read := Attempts(stored)
+		if len(parts) != len(read) && len(parts) != len(read)+1 {
+			t.Errorf("%d parts of %d attempts", len(parts), len(read))
+		}
+		for i, a := range read {
+			if one := Attempts(parts[i]); len(one) != 1 || one[0] != a {
+				t.Errorf("attempt %d is %v, alone %v", i, a, one)
+			}
 		}
 	})
 }

@@ -106,33 +106,65 @@ type Seen struct {
 	Source int64
 	Seq    hook.Seq
 	UUID   string
+	// Hash stands for a uuid that another store kept no more of.
+	Hash Key
 }
+
+// Is reports whether the entry is of a source's uuid.
+func (e Seen) Is(source int64, uuid string) bool {
+	if e.Hash != (Key{}) {
+		return e.Source == source && e.Hash == KeyOf(uuid)
+	}
+	return e.Source == source && e.UUID == uuid
+}
+
+// Key is the 16-byte form of the entry's uuid.
+func (e Seen) Key() Key {
+	if e.Hash != (Key{}) {
+		return e.Hash
+	}
+	return KeyOf(e.UUID)
+}
+
+// hashFollows is written before a Hash, in the place of a uuid's length.
+const hashFollows = 1 << 40
 
 // AppendSeen writes a dedupe entry.
 func AppendSeen(dst []byte, e Seen) []byte {
 	dst = binary.AppendUvarint(dst, uint64(e.Source))
 	dst = binary.AppendUvarint(dst, uint64(e.Seq))
+	if e.Hash != (Key{}) {
+		return append(binary.AppendUvarint(dst, hashFollows), e.Hash[:]...)
+	}
 	return appendUUID(dst, e.UUID)
+}
+
+// hash cuts hashFollows and a Hash.
+func (c *cutter) hash() (k Key) {
+	c.uvarint()
+	if len(c.b) < len(k) {
+		c.bad = true
+		return k
+	}
+	k, c.b = Key(c.b), c.b[len(k):]
+	c.bad = k.version() != versionHash
+	return k
 }
 
 // ParseSeen reads what AppendSeen wrote, as far as it can be read.
 func ParseSeen(b []byte) []Seen {
 	var entries []Seen
-	for len(b) > 0 {
-		source, n := binary.Uvarint(b)
-		if n <= 0 {
+	for c := (cutter{b: b}); len(c.b) > 0; {
+		e := Seen{Source: int64(c.uvarint()), Seq: hook.Seq(c.uvarint())}
+		if n, _ := binary.Uvarint(c.b); n == hashFollows {
+			e.Hash = c.hash()
+		} else {
+			e.UUID = c.uuid()
+		}
+		if c.bad {
 			break
 		}
-		seq, m := binary.Uvarint(b[n:])
-		if m <= 0 {
-			break
-		}
-		uuid, rest, ok := cutUUID(b[n+m:])
-		if !ok {
-			break
-		}
-		entries = append(entries, Seen{Source: int64(source), Seq: hook.Seq(seq), UUID: uuid})
-		b = rest
+		entries = append(entries, e)
 	}
 	return entries
 }

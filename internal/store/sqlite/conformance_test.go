@@ -22,6 +22,11 @@ func TestConformance(t *testing.T) {
 			Now:     func() time.Time { return time.Unix(0, clock.Load()) },
 			Advance: func(d time.Duration) { clock.Add(int64(d)) },
 			Break:   func(s store.Store, broken bool) { refuseCommits(t, s.(*Store), broken) },
+			Hold: func(s store.Store, _ *store.Event) storetest.Held {
+				mu := &s.(*Store).mu // nobody writes without it
+				mu.Lock()
+				return storetest.Held{Ready: func() {}, Release: mu.Unlock}
+			},
 		}
 	})
 }

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"time"
 
@@ -42,63 +41,6 @@ func (s *Store) view(ctx context.Context, number int64, now time.Time, do func(*
 		v.conn = conn
 		return do(v)
 	})
-}
-
-// Deliveries lists deliveries; see store.Reader. The order is that of
-// (event, hook, replay), all descending.
-func (s *Store) Deliveries(ctx context.Context, q store.DeliveryQuery, now time.Time) (found []hook.Delivery, next *hook.Key, err error) {
-	err = s.view(ctx, q.Hook, now, func(v *viewer) error {
-		if slices.Equal(q.States, []hook.State{hook.Dead}) {
-			found, next, err = v.listDead(q)
-		} else {
-			found, next, err = v.list(q)
-		}
-		return err
-	})
-	return found, next, err
-}
-
-// list walks everything that was ever owed, a block at a time: its newest event
-// comes first, whichever hooks it is owed to.
-func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.Key, err error) {
-	first, last := int64(math.MaxInt64), int64(0)
-	if q.Before != nil {
-		first = q.Before.Seq.Block()
-	}
-	if q.Event != 0 {
-		first, last = min(first, q.Event.Block()), q.Event.Block()
-	}
-	stmt := v.conn.Prep("SELECT " + owedColumns + ` FROM owed
-		WHERE block BETWEEN ?1 AND ?2 AND (?3 = 0 OR hook = ?3) ORDER BY block DESC`)
-	stmt.BindInt64(1, last)
-	stmt.BindInt64(2, first)
-	stmt.BindInt64(3, q.Hook)
-	var rows []owedRow // of one block
-	for scanned := 0; ; scanned++ {
-		more, err := stmt.Step()
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(rows) > 0 && (!more || stmt.ColumnInt64(0) != rows[0].block) {
-			list, err := v.ofBlock(rows, q)
-			if err != nil {
-				return nil, nil, err
-			}
-			for _, d := range list {
-				if found = append(found, d); len(found) == q.Limit {
-					return found, &d.Key, stmt.Reset()
-				}
-			}
-			if more && scanned >= maxScan {
-				return found, &hook.Key{Seq: hook.MakeSeq(rows[0].block, 0)}, stmt.Reset()
-			}
-			rows = rows[:0]
-		}
-		if !more {
-			return found, nil, stmt.Reset()
-		}
-		rows = append(rows, scanOwed(stmt))
-	}
 }
 
 // ofBlock returns the deliveries of one block's rows that are wanted and not
@@ -194,7 +136,7 @@ func (v *viewer) finish(d *hook.Delivery, e *hook.Event) error {
 }
 
 func (v *viewer) origin(replay int64) (origin *hook.Key, err error) {
-	stmt := v.conn.Prep("SELECT origin_hook, origin_replay FROM replays WHERE number = ? AND origin_hook != 0")
+	stmt := prep(v.conn, "SELECT origin_hook, origin_replay FROM replays WHERE number = ? AND origin_hook != 0")
 	stmt.BindInt64(1, replay)
 	err = each(stmt, func() error {
 		origin = &hook.Key{Hook: stmt.ColumnInt64(0), Replay: stmt.ColumnInt64(1)}
@@ -245,7 +187,7 @@ func scanOwn(stmt *sqlite.Stmt, alone bool) (d hook.Delivery, err error) {
 // ownRows returns the deliveries of an owed row that have rows of their own.
 func (v *viewer) ownRows(row *owedRow) (map[hook.Seq]hook.Delivery, error) {
 	own := make(map[hook.Seq]hook.Delivery)
-	stmt := v.conn.Prep("SELECT " + ownColumns + " FROM deliveries WHERE seq BETWEEN ? AND ? AND hook = ? AND replay = ?")
+	stmt := prep(v.conn, "SELECT "+ownColumns+" FROM deliveries INDEXED BY deliveries_key WHERE seq BETWEEN ? AND ? AND hook = ? AND replay = ?")
 	stmt.BindInt64(1, int64(hook.MakeSeq(row.block, 0)))
 	stmt.BindInt64(2, int64(hook.MakeSeq(row.block, hook.BlockSlots-1)))
 	stmt.BindInt64(3, row.hook)
@@ -256,57 +198,6 @@ func (v *viewer) ownRows(row *owedRow) (map[hook.Seq]hook.Delivery, error) {
 		return err
 	})
 	return own, err
-}
-
-// listDead lists dead letters by their own index.
-func (v *viewer) listDead(q store.DeliveryQuery) (found []hook.Delivery, next *hook.Key, err error) {
-	stmt := v.conn.Prep("SELECT " + ownColumns + ` FROM deliveries WHERE state = 3
-		AND seq <= ?1 AND seq >= ?2 ORDER BY seq DESC, hook DESC, replay DESC LIMIT ?3`)
-	from := hook.Seq(math.MaxInt64)
-	if q.Before != nil {
-		from = q.Before.Seq
-	}
-	if q.Event != 0 {
-		from = min(from, q.Event)
-	}
-	stmt.BindInt64(1, int64(from))
-	stmt.BindInt64(2, int64(q.Event))
-	stmt.BindInt64(3, maxScan)
-	var rows []hook.Delivery
-	err = each(stmt, func() error {
-		d, err := scanOwn(stmt, false)
-		rows = append(rows, d)
-		return err
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, d := range rows {
-		if q.Before != nil && compareKeys(d.Key, *q.Before) >= 0 {
-			continue
-		}
-		events, err := v.block(d.Seq.Block())
-		if err != nil {
-			return nil, nil, err
-		}
-		if d.Seq.Slot() >= len(events) {
-			return nil, nil, pack.ErrCorrupt
-		}
-		if err := v.finish(&d, &events[d.Seq.Slot()]); err != nil {
-			return nil, nil, err
-		}
-		next = &d.Key
-		if !v.wants(&d, q) {
-			continue
-		}
-		if found = append(found, d); len(found) == q.Limit {
-			return found, next, nil
-		}
-	}
-	if len(rows) < maxScan {
-		next = nil
-	}
-	return found, next, nil
 }
 
 func compareKeys(a, b hook.Key) int {
@@ -331,7 +222,7 @@ func (s *Store) Delivery(ctx context.Context, key hook.Key, now time.Time) (d ho
 			return pack.ErrCorrupt
 		}
 		d = list[0]
-		stmt := v.conn.Prep("SELECT " + ownColumns + " FROM deliveries WHERE seq = ? AND hook = ? AND replay = ?")
+		stmt := prep(v.conn, "SELECT "+ownColumns+" FROM deliveries WHERE seq = ? AND hook = ? AND replay = ?")
 		stmt.BindInt64(1, int64(key.Seq))
 		stmt.BindInt64(2, key.Hook)
 		stmt.BindInt64(3, key.Replay)

@@ -13,51 +13,79 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-// maxScan bounds the rows that one call of a list looks at; the caller is told
-// that more may follow.
-const maxScan = 20_000
-
-// setBack is by how much the clock may have been set back without a listing
-// since some time missing events: blocks are in the order of their commits.
-const setBack = time.Hour
-
 // Events lists events; see store.Reader.
 func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Event, next hook.Seq, more bool, err error) {
 	if q.UUID != "" {
 		return s.eventsOf(ctx, q)
 	}
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep("SELECT id, received, summary FROM blocks WHERE id <= ? ORDER BY id DESC")
-		stmt.BindInt64(1, newestBlock(q.Before))
-		for range maxScan {
-			row, err := stmt.Step()
-			if err != nil || !row {
-				next, more = 0, false
-				return err
-			}
-			received := fromMicros(stmt.ColumnInt64(1))
-			next, more = hook.MakeSeq(stmt.ColumnInt64(0), 0), true
-			if received.Before(q.Since.Add(-setBack)) {
-				next, more = 0, false
-				break
-			}
-			events, _, err := pack.Summary(stmt.ColumnInt64(0), received, blob(stmt, 2))
-			if err != nil {
-				return err
-			}
-			for _, e := range slices.Backward(events) {
-				if q.Before != 0 && e.Seq >= q.Before || !wanted(&e, q) {
-					continue
-				}
-				if found = append(found, e); len(found) == q.Limit {
-					next = e.Seq
-					return stmt.Reset()
-				}
-			}
-		}
-		return stmt.Reset()
+		l := eventList{q: q, sieve: newSieve(conn, sought{kind: q.Type, source: q.Source, since: q.Since, until: q.Until})}
+		err := l.list(newestBlock(q.Before))
+		found, next, more = l.found, l.next, l.next != 0
+		return err
 	})
 	return found, next, more, err
+}
+
+// eventList lists events in one snapshot.
+type eventList struct {
+	q     store.EventQuery
+	sieve *sieve
+	found []hook.Event
+	next  hook.Seq // where a further call goes on; 0 at the end
+}
+
+func (l *eventList) list(hi int64) error {
+	for {
+		from, to, err := l.sieve.next(hi)
+		if err != nil {
+			return err
+		}
+		if from > to {
+			if to > 0 && l.sieve.left == 0 {
+				l.next = hook.MakeSeq(from, 0)
+			}
+			return nil
+		}
+		if end, err := l.scan(from, to); err != nil || end {
+			return err
+		}
+		hi = from - 1
+	}
+}
+
+// scan lists a run of blocks. end is true when the list ends with it.
+func (l *eventList) scan(from, to int64) (end bool, err error) {
+	stmt := prep(l.sieve.conn, "SELECT id, received, summary FROM blocks WHERE id BETWEEN +? AND +? ORDER BY id DESC")
+	stmt.BindInt64(1, from)
+	stmt.BindInt64(2, to)
+	err = upTo(1, stmt, func() (int, error) {
+		id, received := stmt.ColumnInt64(0), fromMicros(stmt.ColumnInt64(1))
+		if l.sieve.left == 0 {
+			l.next, end = hook.MakeSeq(id+1, 0), true
+			return 1, nil
+		}
+		l.sieve.left--
+		if received.Before(l.q.Since.Add(-setBack)) {
+			end = true
+			return 1, nil
+		}
+		events, _, err := pack.Summary(id, received, blob(stmt, 2))
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range slices.Backward(events) {
+			if l.q.Before != 0 && e.Seq >= l.q.Before || !wanted(&e, l.q) {
+				continue
+			}
+			if l.found = append(l.found, e); len(l.found) == l.q.Limit {
+				l.next, end = e.Seq, true
+				return 1, nil
+			}
+		}
+		return 0, nil
+	})
+	return end, err
 }
 
 // eventsOf lists the events with one uuid: one of each source at most.
@@ -141,7 +169,7 @@ func (s *Store) FindEvents(ctx context.Context, uuid string) (found []hook.Event
 // FilterErrors returns why filters could not judge an event; see store.Reader.
 func (s *Store) FilterErrors(ctx context.Context, seq hook.Seq) (found []store.FilterError, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep("SELECT hook, detail FROM filter_errors WHERE seq = ? ORDER BY hook")
+		stmt := prep(conn, "SELECT hook, detail FROM filter_errors WHERE seq = ? ORDER BY hook")
 		stmt.BindInt64(1, int64(seq))
 		return each(stmt, func() error {
 			found = append(found, store.FilterError{Hook: stmt.ColumnInt64(0), Detail: stmt.ColumnText(1)})
@@ -154,7 +182,7 @@ func (s *Store) FilterErrors(ctx context.Context, seq hook.Seq) (found []store.F
 // RejectedList lists what was rejected; see store.Reader.
 func (s *Store) RejectedList(ctx context.Context, source, before int64, limit int) (list []store.Rejected, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep(`SELECT id, source, received, reason, detail, size FROM rejected
+		stmt := prep(conn, `SELECT id, source, received, reason, detail, size FROM rejected
 			WHERE (?1 = 0 OR source = ?1) AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3`)
 		stmt.BindInt64(1, source)
 		stmt.BindInt64(2, before)
@@ -178,7 +206,7 @@ func scanRejected(stmt *sqlite.Stmt) store.Rejected {
 // Rejected returns one rejected body; see store.Reader.
 func (s *Store) Rejected(ctx context.Context, id int64) (r store.Rejected, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep("SELECT id, source, received, reason, detail, size, raw FROM rejected WHERE id = ?")
+		stmt := prep(conn, "SELECT id, source, received, reason, detail, size, raw FROM rejected WHERE id = ?")
 		stmt.BindInt64(1, id)
 		err := each(stmt, func() (err error) {
 			r = scanRejected(stmt)

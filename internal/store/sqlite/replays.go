@@ -16,7 +16,7 @@ func (s *Store) CreateReplay(_ context.Context, r *store.Replay) error {
 		if s.deleted[r.Hook] {
 			return nil, store.ErrNotFound
 		}
-		stmt := conn.Prep("INSERT INTO replays (id, hook, created, origin_hook, origin_replay) VALUES (?, ?, ?, ?, ?)")
+		stmt := prep(conn, "INSERT INTO replays (id, hook, created, origin_hook, origin_replay) VALUES (?, ?, ?, ?, ?)")
 		stmt.BindText(1, r.ID)
 		stmt.BindInt64(2, r.Hook)
 		stmt.BindInt64(3, micros(r.Created))
@@ -41,16 +41,28 @@ func (s *Store) AddToReplay(_ context.Context, r *store.Replay, events []hook.Se
 		if s.deleted[r.Hook] {
 			return nil, store.ErrNotFound
 		}
+		changed := make(map[int64]func())
 		for id, mask := range masks {
 			n, err := oweAgain(conn, r, id, mask, now)
 			if err != nil {
 				return nil, err
 			}
 			added += n
+			if chunk := id / chunkBlocks; n > 0 && changed[chunk] == nil {
+				if changed[chunk], err = s.forgetDigest(conn, chunk); err != nil {
+					return nil, err
+				}
+			}
 		}
 		var t tally
 		t.hook(r.Hook, hook.HookCount{Matched: int64(added)})
-		return s.save(conn, t)
+		then, err := s.save(conn, t)
+		return func() {
+			then()
+			for _, then := range changed {
+				then()
+			}
+		}, err
 	})
 	return added, err
 }

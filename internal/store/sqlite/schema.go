@@ -131,11 +131,27 @@ CREATE TABLE replays (
 );
 `,
 	`ALTER TABLE hooks ADD COLUMN hold_changes INTEGER NOT NULL DEFAULT 0;`,
+	// From here on payloads may be of the kinds that name a dictionary.
+	`
+-- What is owed to a hook, in the order of the events: for claims and listings.
+-- A replay owes old events anew, so it is claimed in the order of its making.
+DROP INDEX owed_open;
+CREATE INDEX owed_first ON owed (hook, block) WHERE open != 0 AND replay = 0;
+CREATE INDEX owed_again ON owed (hook, created, block) WHERE open != 0 AND replay != 0;
+CREATE INDEX owed_again_block ON owed (hook, block) WHERE open != 0 AND replay != 0;
+
+DROP INDEX deliveries_dead;
+CREATE INDEX deliveries_state ON deliveries (hook, state, seq);
+
+-- What is where in each run of blocks, so that a search can pass it by; see
+-- digest.go. A run without one is searched.
+CREATE TABLE digests (chunk INTEGER PRIMARY KEY, body BLOB NOT NULL);
+`,
 }
 
 // migrate brings the schema up to this program's version, one transaction a step.
 func migrate(conn *sqlite.Conn) (err error) {
-	version, err := sqlitex.ResultInt(conn.Prep("PRAGMA user_version"))
+	version, err := sqlitex.ResultInt(prep(conn, "PRAGMA user_version"))
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) erro
 	if o.Attempt != nil {
 		first, held, log, attempts = o.Attempt.At, o.HeldAtFirst, pack.AppendAttempt(nil, *o.Attempt), 1
 	}
-	stmt := conn.Prep(`INSERT INTO deliveries
+	stmt := prep(conn, `INSERT INTO deliveries
 		(seq, hook, replay, state, reason, created, due, first, held, attempts, log, response)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	stmt.BindInt64(1, int64(o.Seq))
@@ -150,7 +150,7 @@ func (w *settler) updateRow(o *store.Outcome, id int64) error {
 	}
 	var log []byte
 	var first, held int64
-	read := w.conn.Prep("SELECT log, first, held FROM deliveries WHERE id = ?")
+	read := prep(w.conn, "SELECT log, first, held FROM deliveries WHERE id = ?")
 	read.BindInt64(1, id)
 	err = each(read, func() error {
 		log, first, held = blob(read, 0), read.ColumnInt64(1), read.ColumnInt64(2)
@@ -166,7 +166,7 @@ func (w *settler) updateRow(o *store.Outcome, id int64) error {
 			first, held = micros(o.Attempt.At), o.HeldAtFirst.Microseconds()
 		}
 	}
-	stmt := w.conn.Prep(`UPDATE deliveries
+	stmt := prep(w.conn, `UPDATE deliveries
 		SET state = ?, reason = ?, due = CASE WHEN ?3 > 0 THEN ?3 ELSE due END, first = ?, held = ?,
 			attempts = attempts + ?, log = ?, response = ?
 		WHERE id = ?`)
@@ -193,11 +193,13 @@ func (s *Store) Expire(_ context.Context, number int64, before, now time.Time, r
 		if err != nil {
 			return nil, err
 		}
-		fresh, err := s.expireFresh(conn, number, before, now, reason, limit-len(dead))
-		if err != nil {
-			return nil, err
+		for _, query := range []string{owedFirst, owedAgain} {
+			fresh, err := s.expireFresh(conn, query, number, before, now, reason, limit-len(dead))
+			if err != nil {
+				return nil, err
+			}
+			dead = append(dead, fresh...)
 		}
-		dead = append(dead, fresh...)
 		var t tally
 		t.hook(number, hook.HookCount{Dead: int64(len(dead))})
 		then, err := s.save(conn, t)
@@ -215,23 +217,23 @@ func (s *Store) Expire(_ context.Context, number int64, before, now time.Time, r
 
 // expireRows ends up to limit deliveries that were attempted.
 func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
-	stmt := conn.Prep("SELECT id, seq, replay FROM deliveries WHERE hook = ? AND state = 0 AND created < ? ORDER BY created")
+	stmt := prep(conn, "SELECT id, seq, replay FROM deliveries WHERE hook = +? AND state = 0 AND created < +? ORDER BY created")
 	stmt.BindInt64(1, number)
 	stmt.BindInt64(2, micros(before))
 	var ids []int64
-	err = upTo(limit, stmt, func() int {
+	err = upTo(limit, stmt, func() (int, error) {
 		key := hook.Key{Hook: number, Seq: hook.Seq(stmt.ColumnInt64(1)), Replay: stmt.ColumnInt64(2)}
 		if s.leased(key, now) {
-			return 0
+			return 0, nil
 		}
 		ids, dead = append(ids, stmt.ColumnInt64(0)), append(dead, key)
-		return 1
+		return 1, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, id := range ids {
-		update := conn.Prep("UPDATE deliveries SET state = 3, reason = ? WHERE id = ?")
+		update := prep(conn, "UPDATE deliveries SET state = 3, reason = ? WHERE id = ?")
 		update.BindText(1, string(reason))
 		update.BindInt64(2, id)
 		if err := run(update); err != nil {
@@ -241,14 +243,17 @@ func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Tim
 	return dead, nil
 }
 
-// expireFresh ends up to limit deliveries that were never attempted.
-func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
-	stmt := conn.Prep("SELECT " + owedColumns + " FROM owed WHERE hook = ? AND open != 0 AND created < ? ORDER BY created, block")
+// expireFresh ends up to limit deliveries, of each query of dueFresh, that were
+// never attempted.
+func (s *Store) expireFresh(conn *sqlite.Conn, query string, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
+	stmt := prep(conn, query)
 	stmt.BindInt64(1, number)
-	stmt.BindInt64(2, micros(before))
 	var rows []owedRow
-	err = upTo(limit, stmt, func() int {
+	err = upTo(limit, stmt, func() (int, error) {
 		row := scanOwed(stmt)
+		if !row.created.Before(before) {
+			return limit, nil // and so are all that follow
+		}
 		found := len(dead)
 		pack.Slots(row.open, func(slot int) bool {
 			if key := row.key(slot); !s.leased(key, now) {
@@ -260,7 +265,7 @@ func (s *Store) expireFresh(conn *sqlite.Conn, number int64, before, now time.Ti
 		if len(dead) > found {
 			rows = append(rows, row)
 		}
-		return len(dead) - found
+		return len(dead) - found, nil
 	})
 	if err != nil {
 		return nil, err

@@ -146,7 +146,7 @@ func deleteUnowes(k *kit) {
 	k.commit(shared...)
 	claims, _ := k.claim(h.Number, 1)
 	k.settle(k.failed(claims[0], k.now()))
-	k.fixture.Advance(time.Second)
+	k.age(time.Second)
 	k.check(k.prune(k.now(), 100) == 0, "pruned what is owed")
 	k.deleteHook(h)
 	k.check(k.prune(k.now(), 100) == 3, "not the three that are owed to nobody were pruned")

@@ -17,20 +17,20 @@ var failureTests = []test{
 // failsWhole breaks the store, tries everything that writes, and compares what
 // can be asked of it before, while broken, mended, and after a restart.
 func failsWhole(k *kit) {
-	k.varied()
 	source := k.source()
+	k.commit(k.events(2, source)...)
+	k.age(time.Second)
+	k.check(k.prune(k.now(), 100) == 2, "not pruned, so that there is something to forget")
+	k.varied()
 	h := k.hook()
 	k.must(k.s.CreateSource(k.ctx, &hook.Source{Name: "acme"}))
 	k.commit(k.events(3, source, h.Number)...)
 	old := k.events(2, source)
 	k.commit(old...)
-	k.commit(k.events(2, source)...)
 	claims, _ := k.claim(h.Number, 2)
 	k.settle(k.failed(claims[1], k.now().Add(time.Hour)))
 	retried := claims[1].Key
-	k.fixture.Advance(2 * lease)
-	k.prune(k.now().Add(-365*24*time.Hour), 100)
-	k.must(firstError(k.s.PruneOldest(k.ctx, 1))) // so that there is something to forget
+	k.age(2 * lease)
 	r := k.replay(h.Number)
 	before := k.dump()
 
@@ -83,8 +83,6 @@ func failsWhole(k *kit) {
 	k.restart()
 	k.equal("the store after a restart", k.dump(), before)
 }
-
-func firstError(_ int, err error) error { return err }
 
 // commitsAfterFailure commits a group that failed again, as the caller of a
 // group commit would not; and in between others take the numbers it was given.

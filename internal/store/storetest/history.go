@@ -85,7 +85,11 @@ func (h *history) anyHook(t *rapid.T) int64 {
 }
 
 func (h *history) pass(t *rapid.T) {
-	h.fixture.Advance(rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, lease / 2, lease, time.Hour}).Draw(t, "time"))
+	d := rapid.SampledFrom([]time.Duration{time.Millisecond, time.Second, lease / 2, lease, time.Hour, 0}).Draw(t, "time")
+	if d == 0 {
+		d = max(time.Minute, h.fixture.Grain)
+	}
+	h.fixture.Advance(d)
 }
 
 // newGroup draws events, some of which were there before.
@@ -128,14 +132,18 @@ func (h *history) commitStale(t *rapid.T) {
 
 func (h *history) commit(t *rapid.T) {
 	g := h.newGroup(t)
-	var taken []hook.Key
+	type promise struct {
+		hook  int64
+		event *store.Event
+	}
+	var taken []promise
 	take := rapid.IntRange(0, 2).Draw(t, "take one in")
 	offers := 0
 	g.LeaseFor = lease
 	if take > 0 {
 		g.Lease = func(number int64, e *store.Event) bool {
 			if offers++; offers%take == 0 {
-				taken = append(taken, hook.Key{Hook: number, Seq: e.Seq})
+				taken = append(taken, promise{number, e})
 				return true
 			}
 			return false
@@ -153,18 +161,26 @@ func (h *history) commit(t *rapid.T) {
 	for _, e := range g.Events {
 		h.took(g, e)
 	}
-	var keys []hook.Key
+	var keys, want []hook.Key
+	for _, p := range taken {
+		if !p.event.Duplicate {
+			want = append(want, hook.Key{Hook: p.hook, Seq: p.event.Seq})
+		}
+	}
 	for _, c := range claims {
 		keys = append(keys, c.Key)
 		h.held(c)
 	}
-	h.equal("claims of the commit", keys, taken)
+	h.equal("claims of the commit", keys, want)
 }
 
 // took brings one event of a committed group to the model.
 func (h *history) took(g *store.Group, e *store.Event) {
 	key := dedupeKey{e.Source, e.UUID}
 	entry, known := h.m.keys[key]
+	if known && entry.unsure {
+		known = e.Duplicate
+	}
 	h.check(e.Duplicate == known, "%q is a duplicate: %v, want %v", e.UUID, e.Duplicate, known)
 	if known {
 		h.check(e.Seq == entry.seq, "%q is a duplicate of %d, want %d", e.UUID, e.Seq, entry.seq)
@@ -407,7 +423,8 @@ func (h *history) prune(t *rapid.T) {
 	now := h.now()
 	before := now.Add(-rapid.SampledFrom([]time.Duration{0, time.Second, time.Hour, 24 * time.Hour}).Draw(t, "age"))
 	removed := h.kit.prune(before, rapid.IntRange(1, 5).Draw(t, "limit"))
-	h.removed(removed, func(e *store.Event) bool { return e.Received.Before(before) }, true)
+	h.removed(removed, func(e *store.Event) bool { return e.Received.Before(before) },
+		func(e *store.Event) bool { return h.wholly(e.Received, before) }, true)
 	h.m.rejected = slices.DeleteFunc(h.m.rejected, func(r store.Rejected) bool { return r.Received.Before(before) })
 }
 
@@ -418,12 +435,22 @@ func (h *history) pruneOldest(t *rapid.T) {
 	h.must(err)
 	rejected := len(h.m.rejected) - len(left)
 	h.m.rejected = h.m.rejected[rejected:]
-	h.removed(removed-rejected, func(*store.Event) bool { return true }, removed == 0)
+	any := func(*store.Event) bool { return true }
+	h.removed(removed-rejected, any, any, removed == 0)
+}
+
+// wholly reports whether all that came within the same grain as t came before.
+func (h *history) wholly(t, before time.Time) bool {
+	if h.fixture.Grain == 0 {
+		return t.Before(before)
+	}
+	return !t.Truncate(h.fixture.Grain).Add(h.fixture.Grain).After(before)
 }
 
 // removed finds out which events are gone and checks that they could go: the
-// oldest of those that may first, and, when all was asked for, every one.
-func (h *history) removed(count int, may func(*store.Event) bool, all bool) {
+// oldest of those that may first, and, when all was asked for, every one that
+// must.
+func (h *history) removed(count int, may, must func(*store.Event) bool, all bool) {
 	now := h.now()
 	var gone []hook.Seq
 	oldestLeft := hook.Seq(1 << 62)
@@ -436,7 +463,7 @@ func (h *history) removed(count int, may func(*store.Event) bool, all bool) {
 			continue
 		}
 		h.must(err)
-		if may(e) && !h.m.blockOwed(seq, now) {
+		if must(e) && !h.m.blockOwed(seq, now) {
 			h.check(!all, "event %d is left", seq)
 			oldestLeft = min(oldestLeft, seq)
 		}
@@ -454,8 +481,12 @@ func (h *history) forget(t *rapid.T) {
 	before := h.now().Add(-rapid.SampledFrom([]time.Duration{0, time.Hour}).Draw(t, "age"))
 	h.kit.forget(before, rapid.IntRange(1, 5).Draw(t, "limit"))
 	for key, entry := range h.m.keys {
-		if entry.gone && entry.received.Before(before) {
+		switch {
+		case !entry.gone || !entry.received.Before(before):
+		case h.fixture.Grain == 0:
 			delete(h.m.keys, key)
+		default:
+			entry.unsure = true // others of its grain may be there still
 		}
 	}
 }

@@ -56,6 +56,10 @@ func (k *kit) restart() {
 	k.fixture.Advance(24 * time.Hour)
 }
 
+// age lets d pass, and as much more as it takes until the store may remove all
+// that came so far.
+func (k *kit) age(d time.Duration) { k.fixture.Advance(max(d, k.fixture.Grain)) }
+
 // now is the time, in whole milliseconds so that nothing is lost of it.
 func (k *kit) now() time.Time { return k.fixture.Now().UTC().Truncate(time.Millisecond) }
 

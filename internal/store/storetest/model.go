@@ -31,6 +31,7 @@ type dedupeEntry struct {
 	seq      hook.Seq
 	received time.Time
 	gone     bool // the event is
+	unsure   bool // whether the key is there still
 }
 
 // owing is a delivery. Its State is Waiting until it is final; whether it is

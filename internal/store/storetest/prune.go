@@ -78,7 +78,7 @@ func prunes(k *kit) {
 	}
 	unowed := k.events(2, source)
 	k.commit(unowed...)
-	k.fixture.Advance(time.Hour)
+	k.age(time.Hour)
 	edge := k.now()
 	young := k.event(source)
 	k.commit(young)
@@ -102,13 +102,15 @@ func prunesNothingOwed(k *kit) {
 	for _, e := range []*store.Event{sending, retried} {
 		k.commit(e)
 	}
-	claims, _ := k.claim(h.Number, 2)
+	claims, _, err := k.s.Claim(k.ctx, h.Number, k.now(), 2, 1<<20, lease+2*k.fixture.Grain)
+	k.must(err)
 	k.settle(k.failed(claims[1], k.now().Add(time.Hour)))
 	k.commit(waiting)
 	k.commit(replayed)
 	r := k.replay(h.Number, replayed)
 	k.commit(k.event(source)) // owed to nobody
-	k.fixture.Advance(lease / 2)
+	k.age(lease / 2)
+	k.stands(claims[0].Key, hook.Sending, "")
 
 	k.check(k.prune(k.now(), 2) == 1, "not only what is owed to nobody was pruned")
 	n, err := k.s.PruneOldest(k.ctx, 100)
@@ -127,9 +129,9 @@ func prunesWhatWasOwed(k *kit) {
 	source, a, b := k.source(), k.hook(), k.hook()
 	events := k.events(3, source, a.Number, b.Number)
 	k.commit(events...)
+	k.age(time.Second)
 	for _, h := range []hook.EventHook{a, b} {
 		claims, _ := k.claim(h.Number, 3)
-		k.fixture.Advance(time.Second)
 		for i, c := range claims {
 			k.check(k.prune(k.now(), 100) == 0, "pruned while %d of hook %d were owed", 3-i, h.Number)
 			if i == 1 {
@@ -157,7 +159,7 @@ func prunesInSteps(k *kit) {
 		}
 		k.commit(events...)
 	}
-	k.fixture.Advance(time.Second)
+	k.age(time.Second)
 	for limit := 1; len(free) > 0; limit++ {
 		total := k.prune(k.now(), limit)
 		k.check(total == len(free), "pruned %d with limit %d, want %d", total, limit, len(free))
@@ -189,7 +191,7 @@ func pruneKeepsKeys(k *kit) {
 	source, h := k.source(), k.hook()
 	old := k.events(3, source)
 	k.commit(old...)
-	k.fixture.Advance(time.Second)
+	k.age(time.Second)
 	edge := k.now()
 	k.commit(k.event(source))
 	k.check(k.prune(edge, 100) == 3, "not pruned")
@@ -270,7 +272,7 @@ func prunesAll(k *kit) {
 		k.commit(e)
 		k.check(e.Seq > last, "round %d: number %d after %d", round, e.Seq, last)
 		last = e.Seq
-		k.fixture.Advance(time.Second)
+		k.age(time.Second)
 		if round%2 == 0 {
 			k.check(k.prune(k.now(), 1) == 1, "round %d: the last event was not pruned", round)
 		} else {
@@ -324,11 +326,11 @@ func forgets(k *kit) {
 	source := k.source()
 	old := k.events(70, source)
 	k.commit(old...)
-	k.fixture.Advance(time.Hour)
+	k.age(time.Hour)
 	edge := k.now()
 	young := k.events(70, source)
 	k.commit(young...)
-	k.fixture.Advance(time.Hour)
+	k.age(time.Hour)
 	k.check(k.prune(k.now(), 100) == 140, "not pruned")
 	k.forget(edge, 1)
 	for range 2 {
@@ -345,7 +347,7 @@ func forgetsNothingThere(k *kit) {
 	source, h := k.source(), k.hook()
 	events := k.events(3, source, h.Number)
 	k.commit(events...)
-	k.fixture.Advance(time.Hour)
+	k.age(time.Hour)
 	k.forget(k.now(), 100)
 	k.prune(k.now(), 100)
 	k.forget(k.now(), 100)
@@ -362,7 +364,7 @@ func forgetsAmongOthers(k *kit) {
 	}
 	shared := k.event(a)
 	k.commit(append(clash[:500:500], shared)...)
-	k.fixture.Advance(time.Hour)
+	k.age(time.Hour)
 	edge := k.now()
 	other := copies([]*store.Event{shared})[0]
 	other.Source = b

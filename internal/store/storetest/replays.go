@@ -12,6 +12,7 @@ var replayTests = []test{
 	{"a replay owes old events again", replays},
 	{"adding twice adds once", replaysOnce},
 	{"events that are gone are left out", replaysNotTheGone},
+	{"the last event of a group of any size is replayed", replaysTheLast},
 	{"a replay points at what it sends again", replaysOf},
 	{"a replay's deliveries are deliveries like others", replaysSettle},
 	{"replays are numbered for ever", numbersReplays},
@@ -60,6 +61,19 @@ func replays(k *kit) {
 	}
 }
 
+func replaysTheLast(k *kit) {
+	source, h := k.source(), k.hook()
+	for size := 1; size <= hook.BlockSlots+1; size++ {
+		events := k.events(size, source)
+		k.commit(events...)
+		last := events[size-1]
+		r := k.replay(h.Number, last)
+		added, err := k.s.AddToReplay(k.ctx, r, []hook.Seq{last.Seq, last.Seq + 1}, k.now())
+		k.must(err)
+		k.check(added == 0, "added %d: what is there already, and what is not there", added)
+	}
+}
+
 func replaysOnce(k *kit) {
 	source, h := k.source(), k.hook()
 	events := k.events(6, source, h.Number)
@@ -84,7 +98,7 @@ func replaysNotTheGone(k *kit) {
 	source, h := k.source(), k.hook()
 	gone := k.events(3, source)
 	k.commit(gone...)
-	k.fixture.Advance(time.Second)
+	k.age(time.Second)
 	edge := k.now()
 	there := k.events(2, source)
 	k.commit(there...)
@@ -154,6 +168,7 @@ func replaysSettle(k *kit) {
 		k.check(d.State == want && d.Replay == r.Number, "delivery %d is %v", i, d.State)
 		k.stands(originals[i].Key, hook.Dead, hook.ReasonExhausted)
 	}
+	k.age(time.Second)
 	k.check(k.prune(k.now(), 100) == 5, "not the five events owed to nobody were pruned")
 	k.counts(h.Number, hook.HookCount{Matched: 11, Delivered: 1, Dead: 9, Attempts: 8})
 }

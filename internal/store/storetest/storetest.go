@@ -31,10 +31,26 @@ type Fixture struct {
 	Now func() time.Time
 	// Advance moves that clock on.
 	Advance func(d time.Duration)
+	// Grain is how long the pieces of time are, from midnight UTC on, that Keeper
+	// removes only once all of what came within one is to go. 0: each event goes by
+	// itself.
+	Grain time.Duration
+	// Hold makes a commit that takes e in wait, as late as one may wait for
+	// another.
+	Hold func(s store.Store, e *store.Event) Held
 	// Break makes every later transaction of an open store that writes fail,
 	// as late in it as possible, as a full disk or a lost database would, until
 	// it is called with false.
 	Break func(s store.Store, broken bool)
+}
+
+// Held is a commit that is made to wait.
+type Held struct {
+	// Ready returns when it waits, or at once when nobody can tell.
+	Ready   func()
+	Release func()
+	// Others says that other commits go on meanwhile. If not, they wait too.
+	Others bool
 }
 
 // Run runs the whole suite. fresh makes a Fixture of its own for every call
@@ -61,6 +77,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Fixture) {
 		{"holds", holdTests},
 		{"replays", replayTests},
 		{"events", eventListTests},
+		{"order", orderTests},
 		{"deliveries", deliveryListTests},
 		{"prune", pruneTests},
 		{"forget", forgetTests},

@@ -1,0 +1,162 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+var errClosed = errors.New("the store is closed")
+
+// How long operations may take at most, since a network that is cut never
+// answers, and callers do not always set a limit.
+const (
+	commitTime  = 5 * time.Second
+	callTime    = 15 * time.Second
+	adminTime   = 15 * time.Second
+	connectTime = 5 * time.Second
+)
+
+// maxConns is how many connections there are at most, unless the URL says.
+const maxConns = 16
+
+// settings are those of every connection.
+var settings = map[string]string{
+	"application_name": "grapnel",
+	"search_path":      "grapnel",
+	"timezone":         "UTC",
+	// Should the client be gone without the server having noticed.
+	"statement_timeout":                   "20s",
+	"idle_in_transaction_session_timeout": "10s",
+	"tcp_keepalives_idle":                 "5",
+	"tcp_keepalives_interval":             "2",
+	"tcp_keepalives_count":                "3",
+	"tcp_user_timeout":                    "10000",
+	// Every query is written for an index, and what the planner knows of a queue
+	// is always out of date: it must not change its mind.
+	"enable_seqscan":    "off",
+	"enable_hashjoin":   "off",
+	"enable_mergejoin":  "off",
+	"enable_sort":       "off",
+	"enable_bitmapscan": "off",
+	"enable_material":   "off",
+	"jit":               "off",
+}
+
+func configure(url string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the URL of the database: %w", err)
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		config.MaxConns = maxConns
+	}
+	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTime {
+		config.ConnConfig.ConnectTimeout = connectTime
+	}
+	for name, value := range settings {
+		if _, given := config.ConnConfig.RuntimeParams[name]; !given || name == "search_path" {
+			config.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	return config, nil
+}
+
+// checkServer refuses a server that would lose what it has committed.
+func (s *Store) checkServer(ctx context.Context) error {
+	var version int
+	var commits, fsync, encoding string
+	err := s.call(ctx, adminTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+		return conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::integer, current_setting('synchronous_commit'),
+			current_setting('fsync'), current_setting('server_encoding')`).Scan(&version, &commits, &fsync, &encoding)
+	})
+	switch {
+	case err != nil:
+		return err
+	case version < 15_00_00:
+		return fmt.Errorf("it is PostgreSQL %d; PostgreSQL 15 or later is needed", version/10000)
+	case commits == "off" || commits == "local":
+		return fmt.Errorf("synchronous_commit is %s for this role and database, so events could be lost after they were acknowledged; set it to on", commits)
+	case encoding != "UTF8":
+		return fmt.Errorf("its encoding is %s; create the database with ENCODING 'UTF8'", encoding)
+	case fsync != "on":
+		s.log.Warn("the database runs with fsync off: a power cut may lose events that were acknowledged")
+	}
+	return nil
+}
+
+// call runs do with a connection, for so long at most. do must be one statement,
+// or a transaction that a broken connection undoes.
+func (s *Store) call(ctx context.Context, limit time.Duration, do func(context.Context, *pgxpool.Conn) error) error {
+	if s.closed.Load() {
+		return errClosed
+	}
+	s.calls.RLock()
+	defer s.calls.RUnlock()
+	if s.closed.Load() {
+		return errClosed
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	conn, err := s.pool.Acquire(limited)
+	if err != nil {
+		return tell(ctx, limit, err)
+	}
+	defer conn.Release()
+	if err := do(limited, conn); err != nil {
+		if code(err) == readOnly {
+			// A server that was the primary: look for the new one.
+			s.pool.Reset()
+		}
+		return tell(ctx, limit, err)
+	}
+	return nil
+}
+
+// write is call for what changes something: it does not end with its caller's
+// context, so that its end is known.
+func (s *Store) write(ctx context.Context, limit time.Duration, do func(context.Context, *pgxpool.Conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.call(context.WithoutCancel(ctx), limit, do)
+}
+
+// tell says whose time is over.
+func tell(ctx context.Context, limit time.Duration, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the database has not answered within %v: %w", limit, err)
+	}
+	return err
+}
+
+// Codes of errors that the database answers with (PostgreSQL, Appendix A), and
+// our own.
+const (
+	uniqueViolation  = "23505"
+	checkViolation   = "23514" // there is no partition
+	readOnly         = "25006"
+	deadlock         = "40P01"
+	lockNotAvailable = "55P03"
+	partlySettled    = "GR001" // see schema/1-settle.sql
+)
+
+func code(err error) string {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		return answer.Code
+	}
+	return ""
+}
+
+// answered reports whether the database has answered a call, so that its end is
+// known.
+func answered(err error) bool { return err == nil || code(err) != "" || pgconn.SafeToRetry(err) }
