@@ -27,6 +27,8 @@ type place struct {
 	target func() (store.ArchiveWriter, error)
 	// setClock makes the store's own clock, if it has one, stand still.
 	setClock func(t rapid.TB, at time.Time)
+	// check finds what is wrong with the store.
+	check func(t rapid.TB)
 	// contents is what the place holds, bit by bit.
 	contents func(t rapid.TB) map[string]string
 }
@@ -38,6 +40,7 @@ func file(path string) place {
 		source:   func() (store.Archive, error) { return sqlite.OpenArchive(path) },
 		target:   func() (store.ArchiveWriter, error) { return sqlite.OpenArchiveWriter(path) },
 		setClock: func(rapid.TB, time.Time) {},
+		check:    func(rapid.TB) {},
 		contents: func(t rapid.TB) map[string]string {
 			t.Helper()
 			found := make(map[string]string)
@@ -66,6 +69,12 @@ func database(t testing.TB) place {
 		setClock: func(t rapid.TB, at time.Time) {
 			t.Helper()
 			execute(t, address, fmt.Sprintf("CREATE OR REPLACE FUNCTION clock() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT %d::bigint'", at.UnixMicro()))
+		},
+		check: func(t rapid.TB) {
+			t.Helper()
+			if found, err := postgres.Check(context.Background(), o, func(int64, int64) {}); err != nil || len(found) > 0 {
+				t.Errorf("the check finds %+v (%v)", found, err)
+			}
 		},
 		contents: func(t rapid.TB) map[string]string {
 			t.Helper()
@@ -185,6 +194,8 @@ func mustCopy(t rapid.TB, from, to place, batch int) {
 	if report.Resumed {
 		t.Errorf("the report is %+v", report)
 	}
+	from.check(t)
+	to.check(t)
 }
 
 func inDir(dir, name string) place { return file(filepath.Join(dir, name)) }

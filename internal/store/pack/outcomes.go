@@ -51,29 +51,38 @@ func Slots(mask uint64, f func(slot int) bool) {
 	}
 }
 
-// SortOutcomes puts outcomes in the order of their slots. Nothing is lost: what
-// cannot be read stays at the end as it is.
-func SortOutcomes(outcomes []byte) []byte {
-	var parts [][]byte
-	c := cutter{b: outcomes}
-	rest := outcomes
-	for len(c.b) > 0 {
+// SplitOutcomes cuts outcomes apart; put together again they are the same. ok is
+// false when the last part is what cannot be read.
+func SplitOutcomes(outcomes []byte) (parts [][]byte, ok bool) {
+	for c := (cutter{b: outcomes}); len(c.b) > 0; {
+		begin := c.b
+		slot := c.b[0]
 		c.b = c.b[1:]
 		c.varint()
 		c.uvarint()
 		c.uvarint()
-		if c.bad {
-			break
+		if c.bad || slot >= hook.BlockSlots {
+			return append(parts, begin), false
 		}
-		parts = append(parts, rest[:len(rest)-len(c.b)])
-		rest = c.b
+		parts = append(parts, begin[:len(begin)-len(c.b)])
+	}
+	return parts, true
+}
+
+// SortOutcomes puts outcomes in the order of their slots. Nothing is lost: what
+// cannot be read stays at the end as it is.
+func SortOutcomes(outcomes []byte) []byte {
+	parts, ok := SplitOutcomes(outcomes)
+	sorted := parts
+	if !ok {
+		sorted = parts[:len(parts)-1]
 	}
 	bySlot := func(a, b []byte) int { return cmp.Compare(a[0], b[0]) }
-	if slices.IsSortedFunc(parts, bySlot) {
+	if slices.IsSortedFunc(sorted, bySlot) {
 		return outcomes
 	}
-	slices.SortStableFunc(parts, bySlot)
-	return append(slices.Concat(parts...), rest...)
+	slices.SortStableFunc(sorted, bySlot)
+	return slices.Concat(parts...)
 }
 
 // Rebase writes outcomes that were noted with one created as those of another.
@@ -88,7 +97,7 @@ func Rebase(outcomes []byte, from, to time.Time, up bool) ([]byte, error) {
 		slot := c.b[0]
 		c.b = c.b[1:]
 		begins, duration, status := c.varint(), c.uvarint(), c.uvarint()
-		if c.bad || begins > farthest || begins < -farthest {
+		if c.bad || slot >= hook.BlockSlots || begins > farthest || begins < -farthest {
 			return nil, fmt.Errorf("outcomes: %w", ErrCorrupt)
 		}
 		begins = begins*1000 + shift

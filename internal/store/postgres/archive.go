@@ -53,16 +53,8 @@ func OpenArchive(ctx context.Context, opts Options) (_ *Archive, err error) {
 		return nil, err
 	}
 	defer a.closeUnless(&err)
-	version, _, err := a.version(ctx)
-	switch known := len(migrations); {
-	case err != nil:
+	if err := a.checkVersion(ctx); err != nil {
 		return nil, err
-	case version == 0:
-		return nil, errors.New("there is no store in the database")
-	case version > known:
-		return nil, fmt.Errorf("the store has schema version %d, which is newer than this program's %d; run the newer grapnel", version, known)
-	case version < known:
-		return nil, fmt.Errorf("the store has schema version %d, older than this program's %d; start and stop grapnel serve on it once, which brings it up to date", version, known)
 	}
 	if err := a.keepOut(ctx); err != nil {
 		return nil, err
@@ -78,7 +70,7 @@ func OpenArchiveWriter(ctx context.Context, opts Options) (_ *Archive, err error
 		return nil, err
 	}
 	defer a.closeUnless(&err)
-	version, _, err := a.version(ctx)
+	version, err := a.version(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -136,15 +128,31 @@ func (a *Archive) Close() error {
 	return nil
 }
 
-// version returns the store's version, 0 where there is none, and which programs
-// can work with it.
-func (a *Archive) version(ctx context.Context) (version, oldest int, err error) {
+// checkVersion refuses what this program cannot read as it is.
+func (a *Archive) checkVersion(ctx context.Context) error {
+	version, err := a.version(ctx)
+	switch known := len(migrations); {
+	case err != nil:
+		return err
+	case version == 0:
+		return errors.New("there is no store in the database")
+	case version > known:
+		return fmt.Errorf("the store has schema version %d, which is newer than this program's %d; run the newer grapnel", version, known)
+	case version < known:
+		return fmt.Errorf("the store has schema version %d, older than this program's %d; start and stop grapnel serve on it once, which brings it up to date", version, known)
+	default:
+		return nil
+	}
+}
+
+// version returns the store's version, 0 where there is none.
+func (a *Archive) version(ctx context.Context) (version int, err error) {
 	var there bool
 	if err := a.pool.QueryRow(ctx, "SELECT to_regclass('grapnel.schema_version') IS NOT NULL").Scan(&there); err != nil || !there {
-		return 0, 0, err
+		return 0, err
 	}
-	err = a.pool.QueryRow(ctx, "SELECT version, oldest FROM schema_version").Scan(&version, &oldest)
-	return version, oldest, err
+	err = a.pool.QueryRow(ctx, "SELECT version FROM schema_version").Scan(&version)
+	return version, err
 }
 
 // keepOut keeps gateways from joining until Close, and refuses when one has.
