@@ -33,20 +33,64 @@ func TestWorkCompilesNothing(t *testing.T) {
 			t.Fatal(lost, err)
 		}
 	}
-	compiled := false // to set an authorizer expires what was compiled before
-	s.mu.Lock()
-	err := s.conn.SetAuthorizer(sqlite.AuthorizeFunc(func(action sqlite.Action) sqlite.AuthResult {
-		if compiled && action.Type() != sqlite.OpPragma { // which works by being compiled
-			t.Errorf("compiled again: %v", action)
+	look := func(number int64, since time.Time) {
+		t.Helper()
+		if _, _, _, err := s.Events(t.Context(), store.EventQuery{Type: "x", Since: since, Limit: 10}); err != nil {
+			t.Fatal(err)
 		}
-		return sqlite.AuthResultOK
-	}))
-	s.mu.Unlock()
-	if err != nil {
-		t.Fatal(err)
+		for _, state := range []hook.State{hook.Waiting, hook.Dead, hook.Delivered} {
+			q := store.DeliveryQuery{Hook: number, States: []hook.State{state}, Since: since, Limit: 10}
+			if _, _, err := s.Deliveries(t.Context(), q, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Stats(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	work(1)
-	compiled = true
-	work(2)
-	work(3)
+	keep := func(number int64, before time.Time) {
+		t.Helper()
+		if _, _, err := s.Expire(t.Context(), number, before, time.Now(), hook.ReasonExpired, int(number)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Prune(t.Context(), before, int(number)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Forget(t.Context(), before, int(number)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compiled := false // to set an authorizer expires what was compiled before
+	conns := []*sqlite.Conn{<-s.claimers}
+	for range maxReaders - 1 {
+		conns = append(conns, <-s.readers)
+	}
+	last := <-s.readers // for all that follows
+	conns = append(conns, last)
+	s.readers <- last
+	s.mu.Lock()
+	for _, conn := range append(conns, s.conn) {
+		err := conn.SetAuthorizer(sqlite.AuthorizeFunc(func(action sqlite.Action) sqlite.AuthResult {
+			if compiled && action.Type() != sqlite.OpPragma { // which works by being compiled
+				t.Errorf("compiled again: %v", action)
+			}
+			return sqlite.AuthResultOK
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.mu.Unlock()
+	long := time.Now().Add(-time.Hour)
+	for i := range int64(3) {
+		work(i + 1)
+		look(i+1, long.Add(time.Duration(i)*time.Minute))
+		keep(i+1, long.Add(time.Duration(i)*time.Minute))
+		compiled = true
+	}
+	compiled = false
+	s.claimers <- conns[0]
+	for _, conn := range conns[1 : len(conns)-1] {
+		s.readers <- conn
+	}
 }

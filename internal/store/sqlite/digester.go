@@ -85,7 +85,7 @@ func (s *Store) findUndigested(ctx context.Context) error {
 
 // oldestFrom returns the oldest block from one on, 0 when there is none.
 func oldestFrom(conn *sqlite.Conn, block int64) (id int64, err error) {
-	stmt := prep(conn, "SELECT min(id) FROM blocks WHERE id >= ?")
+	stmt := prep(conn, "SELECT id FROM blocks WHERE id >= +? ORDER BY id LIMIT 1")
 	stmt.BindInt64(1, block)
 	err = each(stmt, func() error { id = stmt.ColumnInt64(0); return nil })
 	return id, err

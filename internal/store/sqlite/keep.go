@@ -54,7 +54,7 @@ const lookAhead = 1024
 // pruneRejected removes rejected bodies received before a time in microseconds.
 func pruneRejected(conn *sqlite.Conn, before int64, limit int) (removed int, err error) {
 	stmt := prep(conn, `DELETE FROM rejected WHERE id IN (
-		SELECT id FROM (SELECT id, received FROM rejected ORDER BY id LIMIT ?3) WHERE received < ?1 LIMIT ?2)`)
+		SELECT id FROM (SELECT id, received FROM rejected ORDER BY id LIMIT +?3) WHERE received < +?1 LIMIT +?2)`)
 	stmt.BindInt64(1, before)
 	stmt.BindInt64(2, int64(limit))
 	stmt.BindInt64(3, lookAhead)
@@ -109,8 +109,8 @@ type oldBlock struct {
 // oldBlocks returns up to limit blocks from the given one on, received before a
 // time in microseconds.
 func oldBlocks(conn *sqlite.Conn, from int64, limit int, before int64) (blocks []oldBlock, err error) {
-	stmt := prep(conn, `SELECT id, received FROM (SELECT id, received FROM blocks WHERE id >= ?1 ORDER BY id LIMIT ?4)
-		WHERE received < ?2 ORDER BY id LIMIT ?3`)
+	stmt := prep(conn, `SELECT id, received FROM (SELECT id, received FROM blocks WHERE id >= +?1 ORDER BY id LIMIT +?4)
+		WHERE received < +?2 ORDER BY id LIMIT +?3`) // the plus as in owedFirst
 	stmt.BindInt64(1, from)
 	stmt.BindInt64(2, before)
 	stmt.BindInt64(3, int64(limit))
@@ -219,16 +219,25 @@ func deleteBlock(conn *sqlite.Conn, id int64) error {
 	return nil
 }
 
+// keysAtOnce is about how many dedupe keys one transaction removes at most:
+// each costs about 4 µs, while nobody else can write.
+const keysAtOnce = 1024
+
 // Forget removes old dedupe keys; see store.Keeper.
 func (s *Store) Forget(_ context.Context, before time.Time, limit int) (more bool, err error) {
 	err = s.write(false, 4*limit, func(conn *sqlite.Conn) (func(), error) {
-		stmt := prep(conn, `SELECT block, keys FROM (SELECT block, received, keys FROM removed_keys ORDER BY block LIMIT ?3)
-			WHERE received < ?1 ORDER BY block LIMIT ?2`)
+		stmt := prep(conn, `SELECT block, keys FROM (SELECT block, received, keys FROM removed_keys ORDER BY block LIMIT +?3)
+			WHERE received < +?1 ORDER BY block LIMIT +?2`)
 		stmt.BindInt64(1, micros(before))
 		stmt.BindInt64(2, int64(limit))
 		stmt.BindInt64(3, lookAhead)
-		gone := make(map[int64][]byte)
-		if err := each(stmt, func() error { gone[stmt.ColumnInt64(0)] = blob(stmt, 1); return nil }); err != nil {
+		gone, keys := make(map[int64][]byte), 0
+		err := upTo(keysAtOnce, stmt, func() (int, error) {
+			gone[stmt.ColumnInt64(0)] = blob(stmt, 1)
+			keys += stmt.ColumnLen(1) / 8
+			return stmt.ColumnLen(1) / 8, nil
+		})
+		if err != nil {
 			return nil, err
 		}
 		for id, keys := range gone {
@@ -243,7 +252,7 @@ func (s *Store) Forget(_ context.Context, before time.Time, limit int) (more boo
 				return nil, err
 			}
 		}
-		more = len(gone) == limit
+		more = len(gone) == limit || keys >= keysAtOnce
 		return nil, nil
 	})
 	return more, err

@@ -100,7 +100,7 @@ func (s *sieve) look(chunk int64) error {
 
 // newestUpTo returns the newest block up to one, 0 when there is none.
 func newestUpTo(conn *sqlite.Conn, block int64) (id int64, err error) {
-	stmt := prep(conn, "SELECT max(id) FROM blocks WHERE id <= ?")
+	stmt := prep(conn, "SELECT id FROM blocks WHERE id <= +? ORDER BY id DESC LIMIT 1")
 	stmt.BindInt64(1, block)
 	err = each(stmt, func() error { id = stmt.ColumnInt64(0); return nil })
 	return id, err
