@@ -32,6 +32,7 @@ func runBench(t *testing.T, binary string, flags ...string) bench.Report {
 	t.Parallel() // no figure is judged
 	dir := t.TempDir()
 	command := exec.CommandContext(t.Context(), binary, append([]string{"bench", "--connections", "3", "--events", "200",
+		"--warm-up", "1m", "--duration", "1m", // the events end them long before
 		"--rounds", "1", "--dir", dir, "--output", "json"}, flags...)...)
 	command.Stderr = t.Output()
 	out, err := command.Output()

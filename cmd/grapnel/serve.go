@@ -59,6 +59,7 @@ func (c *serveCmd) options(log *slog.Logger) app.Options {
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context) error {
+	defer collectLess()()
 	log := newLogger(os.Stderr, c.LogLevel)
 	// A start is short: a signal in the middle of it waits for its end.
 	start := context.WithoutCancel(ctx)

@@ -41,7 +41,7 @@ func (o *Options) openAt(ctx context.Context, at storeAt) (store.Store, error) {
 	if at.shared() {
 		return postgres.Open(ctx, postgres.Options{URL: at.url, Log: o.Log})
 	}
-	return sqlite.Open(ctx, sqlite.Options{Path: at.path})
+	return sqlite.Open(ctx, sqlite.Options{Path: at.path, Log: o.Log})
 }
 
 func (a *App) openStore(ctx context.Context, at storeAt) error {

@@ -73,7 +73,7 @@ func TestReadResponse(t *testing.T) {
 func TestParseDestination(t *testing.T) {
 	for line, want := range map[string]int{
 		"POST /0 HTTP/1.1": 0, "POST /99 HTTP/1.1": 99,
-		"POST / HTTP/1.1": -1, "POST 7 HTTP/1.1": -1, "POST /-1 HTTP/1.1": -1, "POST /65536 HTTP/1.1": -1,
+		"POST / HTTP/1.1": -1, "POST 7 HTTP/1.1": -1, "POST x7 HTTP/1.1": -1, "POST /-1 HTTP/1.1": -1, "POST /65536 HTTP/1.1": -1,
 		"POST /1/2 HTTP/1.1": -1, "POST": -1, "": -1,
 	} {
 		if got := parseDestination([]byte(line)); got != want {

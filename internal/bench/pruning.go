@@ -21,8 +21,8 @@ const (
 	agedGroup = hook.BlockSlots / 2
 	// spare is for how much longer than the load events go on getting too old.
 	spare = 30 * time.Second
-	// fillRate is how many events/s can be stored beforehand at the least.
-	fillRate = 15_000
+	// trial is how many events are stored to see how long one takes.
+	trial = 64 * agedGroup
 )
 
 // Pruning says whether retention keeps up with intake: as many events become too
@@ -84,17 +84,26 @@ func (p *pruner) age(ctx context.Context, st *stock) error {
 	if p.Events > 0 {
 		events = min(events, int(2*p.Events))
 	}
-	due := time.NewTimer(time.Duration(events) * time.Second / fillRate)
+	store := func(events int, from time.Time, step time.Duration) error {
+		_, err := st.fill(ctx, p.Options, filling{events: events, from: from, step: step, group: agedGroup}, commonSource, "", hook.Delivered)
+		return err
+	}
+	began := time.Now()
+	if err := store(min(events, trial), began.Add(-shortestRetention), 0); err != nil {
+		return err
+	}
+	// Half as long again, as a busy machine does not keep its pace.
+	lasts := time.Since(began) * time.Duration(events) / trial * 3 / 2
+	due := time.NewTimer(lasts)
 	defer due.Stop()
-	from := time.Now().Add(time.Duration(events)*time.Second/fillRate - shortestRetention)
-	_, err := st.fill(ctx, p.Options, filling{
-		events: events, from: from, step: span / time.Duration(max(1, events)), group: agedGroup,
-	}, commonSource, "", hook.Delivered)
+	if err := store(events, time.Now().Add(lasts-shortestRetention), span/time.Duration(max(1, events))); err != nil {
+		return err
+	}
 	select {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-due.C:
-		return err
+		return nil
 	}
 }
 

@@ -70,6 +70,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"too many hooks":       func(o *Options) { o.FanOut = []int{101} },
 		"nothing to expect of": func(o *Options) { o.Expect = 100 },
 		"pruning and stored":   func(o *Options) { o.Prune, o.Stored = true, 1 },
+		"days on PostgreSQL":   func(o *Options) { o.Prune, o.Store = true, "postgres://localhost/a" },
 		"too many stored":      func(o *Options) { o.Stored = maxStored + 1 },
 		"fewer than none":      func(o *Options) { o.Waiting = -1 },
 		"too short":            func(o *Options) { o.Duration = time.Millisecond },

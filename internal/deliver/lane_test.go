@@ -268,3 +268,48 @@ func TestGoneConcernsTheOldChannel(t *testing.T) {
 		}
 	})
 }
+
+// A success may wait for others to be kept with; whatever is to be tried again,
+// and all that was attempted before it, may not.
+func TestOutcomesAreKeptSoon(t *testing.T) {
+	for name, test := range map[string]struct {
+		delays   []time.Duration // of the attempts' answers; below zero for failures
+		kept     int64           // attempts that are kept then
+		at, last time.Duration   // when they are, and no more are before it
+	}{
+		"a success":              {[]time.Duration{1}, 1, gatherSuccesses + 1, gatherSuccesses},
+		"a failure":              {[]time.Duration{-1}, 1, gatherOthers + 1, gatherOthers},
+		"a failure after":        {[]time.Duration{1, -10 * time.Millisecond}, 2, 10*time.Millisecond + gatherOthers, 10*time.Millisecond + gatherOthers - 1},
+		"a success after":        {[]time.Duration{-1, 3 * time.Millisecond}, 2, gatherOthers + 1, gatherOthers},
+		"two far apart, 1st":     {[]time.Duration{1, 30 * time.Millisecond}, 1, gatherSuccesses + 1, gatherSuccesses},
+		"two far apart, 2nd":     {[]time.Duration{1, 30 * time.Millisecond}, 2, 30*time.Millisecond + gatherSuccesses, 30*time.Millisecond + gatherSuccesses - 1},
+		"a success, just before": {[]time.Duration{1, 20 * time.Millisecond}, 2, gatherSuccesses + 1, gatherSuccesses},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var begun atomic.Int64
+			run(t, func(context.Context, *hook.EventHook, *store.Claim) Result {
+				delay := test.delays[begun.Add(1)-1]
+				<-time.After(delay.Abs())
+				if delay < 0 {
+					return Result{Status: 500, Reason: hook.ReasonStatus, Response: &hook.Response{Status: 500}}
+				}
+				return Result{Status: 200}
+			}, func(l *lanes) {
+				number := l.hook(hook.DefaultPolicy())
+				synctest.Wait()
+				start := time.Now()
+				l.owe(number, len(test.delays))
+				<-time.After(test.last - time.Since(start))
+				synctest.Wait()
+				if n := l.count(number).Attempts; n >= test.kept {
+					t.Errorf("%d attempts are kept too early", n)
+				}
+				<-time.After(test.at - time.Since(start))
+				synctest.Wait()
+				if n := l.count(number).Attempts; n != test.kept {
+					t.Errorf("%d attempts are kept", n)
+				}
+			})
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
 )
 
@@ -28,8 +29,12 @@ type settler struct {
 const (
 	maxSettle    = 1024
 	settleQueue  = 4096
-	settleGather = 5 * time.Millisecond
 	maxRetryWait = 2 * time.Second
+
+	// Nothing waits for a success to be kept, but a crash repeats what is not.
+	// Other outcomes say when to try again.
+	gatherSuccesses = 20 * time.Millisecond
+	gatherOthers    = 5 * time.Millisecond
 )
 
 func newSettler(s Store, log *slog.Logger, kept func(store.Outcome), giveUp <-chan struct{}) *settler {
@@ -81,15 +86,19 @@ func (s *settler) run() {
 				return
 			}
 		}
-		timer.Reset(settleGather)
 		batch = s.gather(batch, timer)
 		s.keep(batch)
 	}
 }
 
-// gather adds what comes until the timer fires or the batch is full.
+// gather adds what comes until it is time to keep the batch, or it is full.
 func (s *settler) gather(batch []store.Outcome, timer *time.Timer) []store.Outcome {
-	for len(batch) < maxSettle {
+	timer.Reset(gatherSuccesses)
+	for successes := true; len(batch) < maxSettle; {
+		if last := &batch[len(batch)-1]; successes && last.State != hook.Delivered {
+			successes = false
+			timer.Reset(gatherOthers)
+		}
 		select {
 		case o := <-s.outcomes:
 			batch = append(batch, o)

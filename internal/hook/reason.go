@@ -30,6 +30,7 @@ const (
 	ReasonExpired      Reason = "expired"       // owed longer than delivery.keep
 	ReasonStoreFull    Reason = "store_full"    // the oldest owed, at the store's size limit
 	ReasonHookDeleted  Reason = "hook_deleted"
+	ReasonDamaged      Reason = "event_damaged" // the store cannot read the event any more
 )
 
 // Reasons of something kept as rejected: it came with a right secret, but is

@@ -72,7 +72,7 @@ func TestTooManyCallsAreTurnedAway(t *testing.T) {
 		var mu sync.Mutex
 		var stored, busy int
 		var calls sync.WaitGroup
-		const callers = 5000
+		const callers = 6000
 		for i := range callers {
 			calls.Go(func() {
 				ok, err := d.accept(batch("a", fmt.Sprint("event-", i)))
@@ -232,8 +232,8 @@ func TestAChangeWaitsForAcknowledgements(t *testing.T) {
 	})
 }
 
-// A group waits a millisecond for company, and only when the last one had some.
-func TestGatheringIsShort(t *testing.T) {
+// A group waits for nobody, whether the last one had company or not.
+func TestGatheringTakesNoTime(t *testing.T) {
 	open(t, 0, func(t *testing.T, d *door) {
 		disk := make(chan struct{})
 		d.setBefore(func(*store.Group) error { <-disk; return nil })
@@ -245,14 +245,13 @@ func TestGatheringIsShort(t *testing.T) {
 		start := time.Now()
 		close(disk)
 		calls.Wait()
-		if took := time.Since(start); took > time.Millisecond {
-			t.Errorf("calls that came together took %v", took)
-		}
-		for i, longest := range []time.Duration{time.Millisecond, 0} {
-			start := time.Now()
-			if ok, err := d.accept(batch("a", fmt.Sprint("alone-", i))); !ok || time.Since(start) > longest {
-				t.Errorf("call %d: %v after %v", i, err, time.Since(start))
+		for i := range 2 {
+			if ok, err := d.accept(batch("a", fmt.Sprint("alone-", i))); !ok {
+				t.Errorf("call %d: %v", i, err)
 			}
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("it took %v", took)
 		}
 	})
 }

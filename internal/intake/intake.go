@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -24,10 +25,6 @@ const (
 	maxGroupBytes  = 4 << 20
 	maxQueue       = 4096 // calls
 )
-
-// gather is how long a group waits for company when the last one had some: it
-// trades 1 ms of a call's latency for a third of the work of committing.
-const gather = time.Millisecond
 
 // ErrBusy says that too many calls wait already.
 var ErrBusy = errors.New("too many deliveries wait to be stored")
@@ -177,11 +174,7 @@ func (c *call) size() (events, bytes int) {
 // Run commits groups until ctx ends, and then what waits already.
 func (i *Intake) Run(ctx context.Context) {
 	defer close(i.done)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
 	var carry *call
-	company := false
 	for {
 		first := carry
 		if first == nil {
@@ -191,11 +184,7 @@ func (i *Intake) Run(ctx context.Context) {
 		}
 		group := collector{}
 		group.add(first)
-		if company {
-			timer.Reset(gather)
-		}
-		carry = group.fill(i.queue, timer, company)
-		company = len(group.calls) > 1 || carry != nil
+		carry = group.fill(i.queue)
 		i.commit(group.calls)
 	}
 }
@@ -229,32 +218,36 @@ func (g *collector) add(c *call) {
 	g.bytes += bytes
 }
 
-// fill takes in what waits, and with patience what comes until the timer fires.
-// It returns a call that had no room.
-func (g *collector) fill(queue <-chan *call, timer *time.Timer, patience bool) (carry *call) {
-	for g.events < maxGroupEvents && g.bytes < maxGroupBytes {
-		var c *call
-		if patience {
-			select {
-			case c = <-queue:
-			case <-timer.C:
-				patience = false
-				continue
-			}
-		} else {
-			select {
-			case c = <-queue:
-			default:
-				return nil
-			}
+// fill takes in what waits, and what is about to come: before a group closes,
+// whoever is being received already has a turn to join it. That costs no time in
+// which nothing happens, and while a group is committed the next one grows by
+// itself. It returns a call that had no room.
+func (g *collector) fill(queue <-chan *call) (carry *call) {
+	for before := 0; len(g.calls) > before; runtime.Gosched() {
+		before = len(g.calls)
+		if carry, full := g.take(queue); full {
+			return carry
 		}
-		events, bytes := c.size()
-		if g.events+events > maxGroupEvents || g.bytes+bytes > maxGroupBytes {
-			return c
-		}
-		g.add(c)
 	}
-	return nil
+	carry, _ = g.take(queue)
+	return carry
+}
+
+// take takes in what waits. full: nothing more has room, not even carry.
+func (g *collector) take(queue <-chan *call) (carry *call, full bool) {
+	for g.events < maxGroupEvents && g.bytes < maxGroupBytes {
+		select {
+		case c := <-queue:
+			events, bytes := c.size()
+			if g.events+events > maxGroupEvents || g.bytes+bytes > maxGroupBytes {
+				return c, true
+			}
+			g.add(c)
+		default:
+			return nil, false
+		}
+	}
+	return nil, true
 }
 
 // commit commits calls as one group and tells their callers.

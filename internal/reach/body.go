@@ -28,3 +28,14 @@ func ReadBody(response *http.Response, limit int64) (body []byte, truncated bool
 	}
 	return body[:limit], true, nil
 }
+
+// Discard closes a response's body that nobody wants. It reads and throws away
+// up to 64 KiB of it, if that keeps the connection for the next request.
+func Discard(response *http.Response) {
+	defer response.Body.Close()
+	if response.ContentLength == 0 || response.ContentLength > maxDrain {
+		return
+	}
+	// Whether it succeeds matters to the connection alone.
+	_, _ = io.CopyN(io.Discard, response.Body, maxDrain+1)
+}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestReadBody(t *testing.T) {
@@ -62,6 +63,44 @@ func TestReadBody(t *testing.T) {
 		if dials := len(network.dials()); (dials == 1) != c.reused {
 			t.Errorf("%s: %d connections for two requests", name, dials)
 		}
+	}
+}
+
+// What is not wanted is read only as far as that keeps the connection.
+func TestDiscard(t *testing.T) {
+	for _, c := range []struct{ length, read int64 }{
+		{0, 0}, {1, 1}, {maxDrain, maxDrain}, {maxDrain + 1, 0}, {-1, maxDrain + 1},
+	} {
+		offered := c.length
+		if offered < 0 {
+			offered = 1 << 20
+		}
+		left := &io.LimitedReader{R: zeros{}, N: offered}
+		body := &closing{Reader: left}
+		Discard(&http.Response{ProtoMajor: 1, ContentLength: c.length, Body: body})
+		if read := offered - left.N; read != c.read || !body.closed {
+			t.Errorf("length %d: read %d, not %d; closed %v", c.length, read, c.read, body.closed)
+		}
+	}
+	server := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/chunked" {
+			w.(http.Flusher).Flush()
+		}
+		io.WriteString(w, strings.Repeat("x", 1000))
+	}))
+	network := &wires{to: map[string]string{"9.9.9.9:80": server.Listener.Addr().String()}}
+	r := newReach(t, Options{AllowHTTP: true, Resolver: exampleCom, Dial: network.dial})
+	for range 2 {
+		for _, path := range []string{"/length", "/chunked"} {
+			response, err := newPost(t, r, "http://example.com"+path, nil).Send(t.Context(), time.Now().Add(time.Minute), nil, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			Discard(response)
+		}
+	}
+	if dials := network.dials(); len(dials) != 1 {
+		t.Errorf("%d connections", len(dials))
 	}
 }
 

@@ -33,11 +33,11 @@ func newPool(dial func(context.Context, string, string) (net.Conn, error), confi
 	return &pool{dial: dial, tls: config, idle: make(map[place][]*wire)}
 }
 
-// get takes an idle connection, or makes one until the deadline. It will end with
-// ctx.
+// get takes an idle connection, or makes one. It fails at the deadline, which
+// becomes the connection's, and ends with ctx.
 func (p *pool) get(ctx context.Context, deadline time.Time, at place) (*wire, error) {
 	for w := p.take(at); w != nil; w = p.take(at) {
-		if w.watch(ctx) && alive(w.conn) {
+		if w.watch(ctx) && w.probe.alive(deadline) {
 			return w, nil
 		}
 		w.close()
@@ -53,6 +53,10 @@ func (p *pool) get(ctx context.Context, deadline time.Time, at place) (*wire, er
 	}
 	w := newWire(conn, p, at)
 	w.watch(ctx)
+	if err := conn.SetDeadline(deadline); err != nil {
+		w.close()
+		return nil, err
+	}
 	return w, nil
 }
 

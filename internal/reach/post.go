@@ -111,7 +111,7 @@ func (p *Post) Send(ctx context.Context, deadline time.Time, fields []Field, bod
 	buffer := requests.Get().(*[]byte)
 	defer requests.Put(buffer)
 	*buffer = p.append((*buffer)[:0], fields, body)
-	return w.exchange(ctx, deadline, *buffer)
+	return w.exchange(ctx, *buffer)
 }
 
 // append writes a request in HTTP/1.1.

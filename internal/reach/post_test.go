@@ -279,6 +279,25 @@ func TestConnectionsEndWithTheirContext(t *testing.T) {
 	}
 }
 
+// An idle connection outlives the deadline of the request it served last.
+func TestIdleConnectionsOutliveDeadlines(t *testing.T) {
+	server := serve(t, http.HandlerFunc(echo))
+	network := &wires{to: map[string]string{"9.9.9.9:80": server.Listener.Addr().String()}}
+	r := newReach(t, Options{AllowHTTP: true, Resolver: exampleCom, Dial: network.dial})
+	p := newPost(t, r, "http://example.com/", nil)
+	for range 3 {
+		if _, _, err := post(t, p, ""); err != nil {
+			t.Error(err)
+		}
+		for _, w := range r.pool.idle[p.place] {
+			w.conn.SetDeadline(aLongTimeAgo)
+		}
+	}
+	if dials := network.dials(); len(dials) != 1 {
+		t.Errorf("%d connections", len(dials))
+	}
+}
+
 // A peer that hangs up, or says something of its own accord, is found out before
 // the next request.
 func TestAlive(t *testing.T) {
@@ -299,24 +318,26 @@ func TestAlive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !alive(near) {
+		probe := newProbe(near)
+		if probe.raw == nil || !probe.alive(time.Time{}) {
 			t.Errorf("%s: dead before", name)
 		}
 		act(far)
-		for alive(near) { // until it has come
+		for probe.alive(time.Time{}) { // until it has come
 		}
 		near.Close()
 		far.Close()
-		if alive(near) {
+		if probe.alive(time.Time{}) {
 			t.Errorf("%s: alive when closed", name)
 		}
 	}
 	near, far := net.Pipe()
-	if !quiet(near) {
+	probe := newProbe(near)
+	if !probe.alive(time.Time{}) {
 		t.Error("a pipe is dead before")
 	}
 	far.Close()
-	if quiet(near) {
+	if probe.alive(time.Time{}) {
 		t.Error("a pipe is alive when its other end is closed")
 	}
 }

@@ -26,6 +26,7 @@ var errLongHead = fmt.Errorf("%w: its header is longer than %d KiB", ErrAnswer, 
 // work from one to the next costs more than the work.
 type wire struct {
 	conn   net.Conn
+	probe  *probe
 	pool   *pool
 	place  place
 	reader *bufio.Reader // reads through Read
@@ -41,7 +42,7 @@ type wire struct {
 }
 
 func newWire(conn net.Conn, p *pool, at place) *wire {
-	w := &wire{conn: conn, pool: p, place: at}
+	w := &wire{conn: conn, probe: newProbe(conn), pool: p, place: at}
 	w.reader = bufio.NewReader(w)
 	return w
 }
@@ -86,13 +87,11 @@ func (w *wire) close() {
 }
 
 // exchange writes a request and returns its answer up to the body, which must be
-// closed. All of it, the body too, ends at the deadline, and with ctx.
-func (w *wire) exchange(ctx context.Context, deadline time.Time, request []byte) (*http.Response, error) {
+// closed. All of it, the body too, ends at the connection's deadline, and with the
+// ctx it watches.
+func (w *wire) exchange(ctx context.Context, request []byte) (*http.Response, error) {
 	a := &answer{wire: w, ctx: ctx}
-	unsent := w.conn.SetDeadline(deadline)
-	if unsent == nil {
-		_, unsent = w.conn.Write(request)
-	}
+	_, unsent := w.conn.Write(request)
 	// A destination may answer before it has read everything, and hang up.
 	response, err := w.answer()
 	if err != nil {

@@ -100,10 +100,11 @@ func take(response *http.Response, now time.Time) deliver.Result {
 		Reason:     judge(response.StatusCode),
 		RetryAfter: retryAfter(response.Header.Get("Retry-After"), now),
 	}
-	excerpt, _, err := reach.ReadBody(response, hook.MaxDeadBody)
 	if result.Reason == "" {
-		return result // whatever becomes of the body, the answer was yes
+		reach.Discard(response) // whatever becomes of the body, the answer was yes
+		return result
 	}
+	excerpt, _, err := reach.ReadBody(response, hook.MaxDeadBody)
 	result.Response = &hook.Response{Status: response.StatusCode, Headers: headers(response.Header), Body: excerpt}
 	if err != nil {
 		result.Response.Error = err.Error()

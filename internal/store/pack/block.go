@@ -74,7 +74,7 @@ func (b *Block) Encode(received time.Time) (summary, payload []byte) {
 		summary = appendUUID(summary, e.UUID)
 		summary = binary.AppendUvarint(summary, uint64(len(e.JSON)))
 	}
-	return summary, compressBlock(raw)
+	return summary, compressBlock(raw, len(b.Events))
 }
 
 // cutter cuts numbers and texts off the front of a summary.

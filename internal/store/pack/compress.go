@@ -12,16 +12,16 @@ import (
 )
 
 // A block's JSON is compressed with a dictionary of what Okta's events have in
-// common. Small blocks are made as small as can be, by zstd: they are those of
-// quiet hours, and each pays for a commit of its own anyway. Larger ones are
-// made by S2, which takes a third of the time for a third more bytes: they are
-// those of a burst.
+// common. An event that came alone is made as small as can be, by zstd: it is of
+// a quiet hour, and pays for a commit of its own anyway. Events that came
+// together are made by S2, which takes a fifth of the time for a third more
+// bytes.
 //
 // A payload is either one zstd frame (RFC 8878), which names the dictionary it
 // needs, if any, or this: the number of the dictionary, which is below a
 // frame's first byte, the CRC-32C of the JSON (big-endian), and an S2 block.
 const (
-	fromS2  = 4 << 10 // bytes of JSON from which on a block is made by S2
+	fromS2  = 4 << 10 // bytes from which on a single event is made by S2 too
 	s2Head  = 1 + 4
 	zstdOne = 0x28 // the first byte of a frame's magic number
 
@@ -75,9 +75,9 @@ func newDictionary(b []byte) *s2.Dict {
 // Compress compresses bytes for Decompress.
 func Compress(raw []byte) []byte { return compressor.EncodeAll(raw, nil) }
 
-// compressBlock compresses a block's JSON for Decompress.
-func compressBlock(raw []byte) []byte {
-	if len(raw) < fromS2 {
+// compressBlock compresses the JSON of so many events for Decompress.
+func compressBlock(raw []byte, events int) []byte {
+	if events == 1 && len(raw) < fromS2 {
 		return blockZstd.EncodeAll(raw, make([]byte, 0, 128+len(raw)/2))
 	}
 	room := borrow(s2.MaxEncodedLen(len(raw)))

@@ -49,12 +49,14 @@ func block(n int) (raw []byte) {
 
 func TestBlocksOfEverySize(t *testing.T) {
 	for _, raw := range [][]byte{nil, {'x'}, block(1), block(4)[:fromS2-1], block(4)[:fromS2], block(hook.BlockSlots), bytes.Repeat([]byte("x"), 4<<20)} {
-		packed := compressBlock(raw)
-		if got, err := Decompress(packed); err != nil || !bytes.Equal(got, raw) {
-			t.Errorf("%d bytes came back as %d: %v", len(raw), len(got), err)
-		}
-		if large := len(raw) >= fromS2; len(raw) > 0 && (packed[0] == zstdOne) == large {
-			t.Errorf("%d bytes begin with %#x", len(raw), packed[0])
+		for _, events := range []int{1, 2} {
+			packed := compressBlock(raw, events)
+			if got, err := Decompress(packed); err != nil || !bytes.Equal(got, raw) {
+				t.Errorf("%d bytes came back as %d: %v", len(raw), len(got), err)
+			}
+			if small := events == 1 && len(raw) < fromS2; len(raw) > 0 && (packed[0] == zstdOne) != small {
+				t.Errorf("%d bytes of %d events begin with %#x", len(raw), events, packed[0])
+			}
 		}
 	}
 }
@@ -65,7 +67,7 @@ func TestASingleEventIsSmall(t *testing.T) {
 	before, with, without := 0, 0, 0
 	for range 100 {
 		raw := g.Next().JSON
-		before, with, without = before+len(raw), with+len(compressBlock(raw)), without+len(Compress(raw))
+		before, with, without = before+len(raw), with+len(compressBlock(raw, 1)), without+len(Compress(raw))
 	}
 	if with > without/3 || with > before/6 {
 		t.Errorf("%d bytes of single events became %d, and %d without the dictionary", before, with, without)
@@ -74,8 +76,9 @@ func TestASingleEventIsSmall(t *testing.T) {
 
 // TestAFlippedBitIsNoticed flips bits of blocks of both kinds.
 func TestAFlippedBitIsNoticed(t *testing.T) {
-	for _, raw := range [][]byte{block(1), block(16)} {
-		packed := compressBlock(raw)
+	for _, events := range []int{1, 16} {
+		raw := block(events)
+		packed := compressBlock(raw, events)
 		for i := range packed {
 			damaged := bytes.Clone(packed)
 			damaged[i] ^= 1 << (i % 8)
@@ -91,8 +94,8 @@ func TestAFlippedBitIsNoticed(t *testing.T) {
 
 // FuzzDecompress reads any bytes as something compressed.
 func FuzzDecompress(f *testing.F) {
-	f.Add(compressBlock(block(1)))
-	f.Add(compressBlock(block(8)))
+	f.Add(compressBlock(block(1), 1))
+	f.Add(compressBlock(block(8), 8))
 	f.Add(Compress(block(1)))
 	f.Add([]byte{1, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, b []byte) {

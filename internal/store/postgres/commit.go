@@ -24,7 +24,9 @@ const daysAhead = 3
 func (s *Store) Commit(ctx context.Context, g *store.Group) ([]store.Claim, error) {
 	c := compose(g)
 	var ids, rejected []int64
+	sent := false
 	err := s.write(ctx, commitTime, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+		sent = true
 		c.fill()
 		for range maxTries {
 			var answer committed
@@ -49,7 +51,7 @@ func (s *Store) Commit(ctx context.Context, g *store.Group) ([]store.Claim, erro
 		return fmt.Errorf("the same events are committed by too many at once: %w", err)
 	})
 	if err != nil {
-		if !answered(err) && c.leases > 0 {
+		if sent && !answered(err) && c.leases > 0 {
 			s.unknown.add(c.lease, c.leases)
 		}
 		return nil, err
@@ -143,26 +145,37 @@ func (c *composer) number(ids, rejected []int64) {
 // unknownLeases are those of calls whose end is not known: maybe nobody has
 // them, and they must not be waited for.
 type unknownLeases struct {
-	mu    sync.Mutex
-	first []int64
-	end   []int64
+	mu   sync.Mutex
+	list []leaseRange
 }
+
+// leaseRange are leases whose numbers follow each other.
+type leaseRange struct{ first, end int64 }
+
+// maxUnknown bounds the list: what has no room ends by its time.
+const maxUnknown = 1000
 
 func (u *unknownLeases) add(first int64, count int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.first, u.end = append(u.first, first), append(u.end, first+int64(count))
+	if len(u.list) < maxUnknown {
+		u.list = append(u.list, leaseRange{first, first + int64(count)})
+	}
 }
 
 // release gives them back.
 func (u *unknownLeases) release(ctx context.Context, conn *pgxpool.Conn) error {
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	for len(u.first) > 0 {
-		if _, err := conn.Exec(ctx, "SELECT release($1, $2)", u.first[0], u.end[0]); err != nil {
+	list := u.list
+	u.list = nil
+	u.mu.Unlock()
+	for i, r := range list {
+		if _, err := conn.Exec(ctx, "SELECT release($1, $2)", r.first, r.end); err != nil {
+			u.mu.Lock()
+			u.list = append(list[i:], u.list...)
+			u.mu.Unlock()
 			return err
 		}
-		u.first, u.end = u.first[1:], u.end[1:]
 	}
 	return nil
 }

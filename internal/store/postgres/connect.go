@@ -39,12 +39,13 @@ var settings = map[string]string{
 	"tcp_user_timeout":                    "10000",
 	// Every query is written for an index, and what the planner knows of a queue
 	// is always out of date: it must not change its mind.
-	"enable_seqscan":   "off",
-	"enable_hashjoin":  "off",
-	"enable_mergejoin": "off",
-	"enable_sort":      "off",
-	"enable_material":  "off",
-	"jit":              "off",
+	"enable_seqscan":    "off",
+	"enable_hashjoin":   "off",
+	"enable_mergejoin":  "off",
+	"enable_sort":       "off",
+	"enable_bitmapscan": "off",
+	"enable_material":   "off",
+	"jit":               "off",
 }
 
 func configure(url string) (*pgxpool.Config, error) {

@@ -41,6 +41,9 @@ func (t *tally) hook(number int64, add hook.HookCount) {
 	}
 	v := t.hooks[number]
 	v.Matched += add.Matched
+	v.Delivered += add.Delivered
+	v.Dead += add.Dead
+	v.Attempts += add.Attempts
 	v.FilterErrors += add.FilterErrors
 	t.hooks[number] = v
 }

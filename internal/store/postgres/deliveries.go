@@ -3,7 +3,10 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -19,16 +22,22 @@ type viewer struct {
 	ctx     context.Context
 	tx      pgx.Tx
 	now     int64 // by the database's clock
+	alone   bool  // one delivery is read, with its attempts
 	deleted map[int64]bool
-	blocks  map[int64][]hook.Event
 	replays map[int64]*hook.Key // what a replay's deliveries send again, less the Seq
+
+	// What was read ahead, for the rows of one page: blocks, and of some of them,
+	// down to ownFrom, the deliveries that have rows of their own.
+	blocks  map[int64][]hook.Event
+	own     map[hook.Key]hook.Delivery
+	ownFrom int64
 }
 
 func (s *Store) view(ctx context.Context, do func(*viewer) error) error {
 	return s.snapshot(ctx, func(tx pgx.Tx) error {
 		v := &viewer{
 			ctx: ctx, tx: tx, deleted: make(map[int64]bool),
-			blocks: make(map[int64][]hook.Event), replays: make(map[int64]*hook.Key),
+			replays: make(map[int64]*hook.Key), ownFrom: math.MaxInt64,
 		}
 		rows, err := tx.Query(ctx, "SELECT clock(), h.number FROM (VALUES (true)) one LEFT JOIN hooks h ON h.deleted")
 		if err != nil {
@@ -75,27 +84,37 @@ type owedSlots struct {
 
 // rowsOf reads rows of work and settled from the block first down to last, a
 // page at a time, and calls each with those of one block. It ends when each
-// returns false, and returns whether all was read.
-func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool, error)) (all bool, err error) {
-	_, err = v.tx.Exec(v.ctx, `DECLARE rows_of NO SCROLL CURSOR FOR
+// returns false.
+func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool, error)) error {
+	_, err := v.tx.Exec(v.ctx, `DECLARE rows_of NO SCROLL CURSOR FOR
 		SELECT block, hook, replay, created, matched, open, until, outcomes FROM (
 			SELECT block, hook::bigint, replay::bigint, created, matched, open, until, outcomes FROM work
 			UNION ALL
 			SELECT block, hook::bigint, replay::bigint, created, matched, 0::bigint, 0::bigint, outcomes FROM settled) t
 		WHERE block BETWEEN $1 AND $2 AND ($3::bigint = 0 OR hook = $3) ORDER BY block DESC`, last, first, number)
 	if err != nil {
-		return false, err
+		return err
 	}
 	var rows []owedSlots // of one block
-	for {
-		batch, err := v.fetch()
+	for size := firstPage; ; size = min(2*size, page) {
+		batch, err := v.fetch(size)
 		if err != nil {
-			return false, err
+			return err
+		}
+		ids := make([]int64, 0, len(batch)+1)
+		if len(rows) > 0 {
+			ids = append(ids, rows[0].block)
+		}
+		for i := range batch {
+			ids = append(ids, batch[i].block)
+		}
+		if v.blocks, err = loadBlocks(v.ctx, v.tx, slices.Compact(ids), false); err != nil {
+			return err
 		}
 		for _, row := range batch {
 			if len(rows) > 0 && rows[0].block != row.block {
 				if more, err := each(rows); err != nil || !more {
-					return false, err
+					return err
 				}
 				rows = rows[:0]
 			}
@@ -106,15 +125,16 @@ func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool,
 		}
 	}
 	if len(rows) > 0 {
-		if more, err := each(rows); err != nil || !more {
-			return false, err
-		}
+		_, err = each(rows)
 	}
-	return true, nil
+	return err
 }
 
-func (v *viewer) fetch() ([]owedSlots, error) {
-	rows, err := v.tx.Query(v.ctx, "FETCH 256 FROM rows_of")
+// firstPage is how many rows are fetched at first: most listings are short.
+const firstPage = 16
+
+func (v *viewer) fetch(size int) ([]owedSlots, error) {
+	rows, err := v.tx.Query(v.ctx, fmt.Sprintf("FETCH %d FROM rows_of", size))
 	if err != nil {
 		return nil, err
 	}
@@ -152,13 +172,15 @@ func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.
 		first, last = min(first, q.Event.Block()), q.Event.Block()
 	}
 	scanned := 0
-	_, err = v.rowsOf(first, last, q.Hook, func(rows []owedSlots) (bool, error) {
+	err = v.rowsOf(first, last, q.Hook, func(rows []owedSlots) (bool, error) {
 		next = nil
 		if scanned > maxScan {
 			next = &hook.Key{Seq: hook.MakeSeq(rows[0].block+1, 0)}
 			return false, nil
 		}
-		scanned += len(rows)
+		for i := range rows {
+			scanned += bits.OnesCount64(rows[i].matched)
+		}
 		list, err := v.ofBlock(rows, q)
 		if err != nil {
 			return false, err
@@ -177,12 +199,11 @@ func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.
 // ofBlock returns the deliveries of one block's rows that are wanted and not
 // listed yet, in their order, without attempts.
 func (v *viewer) ofBlock(rows []owedSlots, q store.DeliveryQuery) (list []hook.Delivery, err error) {
-	var own map[hook.Key]hook.Delivery
 	for i := range rows {
 		if rows[i].created.Before(q.Since) {
 			continue
 		}
-		of, err := v.ofRow(&rows[i], q, &own)
+		of, err := v.ofRow(&rows[i], q)
 		if err != nil {
 			return nil, err
 		}
@@ -197,13 +218,9 @@ func (v *viewer) ofBlock(rows []owedSlots, q store.DeliveryQuery) (list []hook.D
 	return list, nil
 }
 
-// ofRow returns the wanted deliveries of what a block owes to a hook. Those of
-// the block that have rows of their own are read into own, once.
-func (v *viewer) ofRow(row *owedSlots, q store.DeliveryQuery, own *map[hook.Key]hook.Delivery) ([]hook.Delivery, error) {
-	events, err := v.block(row.block)
-	if err != nil {
-		return nil, err
-	}
+// ofRow returns the wanted deliveries of what a block owes to a hook.
+func (v *viewer) ofRow(row *owedSlots, q store.DeliveryQuery) ([]hook.Delivery, error) {
+	events := v.blocks[row.block]
 	delivered := pack.Outcomes(row.outcomes, dayOf(row.block))
 	var list []hook.Delivery
 	for slot := min(hook.BlockSlots, len(events)) - 1; slot >= 0; slot-- {
@@ -220,13 +237,12 @@ func (v *viewer) ofRow(row *owedSlots, q store.DeliveryQuery, own *map[hook.Key]
 		} else if row.sending&bit != 0 {
 			d.State = hook.Sending
 		} else if row.open&bit == 0 {
-			if *own == nil {
-				if *own, err = v.ownRows(row.block); err != nil {
+			if row.block < v.ownFrom {
+				if err := v.readOwn(row.block); err != nil {
 					return nil, err
 				}
 			}
-			found, ok := (*own)[d.Key]
-			if ok {
+			if found, ok := v.own[d.Key]; ok {
 				d = found
 			} else if !v.deleted[row.hook] { // or it was cancelled
 				return nil, pack.ErrCorrupt
@@ -287,18 +303,6 @@ func wants(d *hook.Delivery, q store.DeliveryQuery) bool {
 		during(d.Created, q.Since, q.Until)
 }
 
-func (v *viewer) block(id int64) ([]hook.Event, error) {
-	if events, ok := v.blocks[id]; ok {
-		return events, nil
-	}
-	blocks, err := loadBlocks(v.ctx, v.tx, []int64{id}, false)
-	if len(v.blocks) > 64 {
-		clear(v.blocks)
-	}
-	v.blocks[id] = blocks[id]
-	return blocks[id], err
-}
-
 func compareKeys(a, b hook.Key) int {
 	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Hook, b.Hook), cmp.Compare(a.Replay, b.Replay))
 }
@@ -306,8 +310,10 @@ func compareKeys(a, b hook.Key) int {
 // The columns of a delivery with a row of its own. For a delivery that waits,
 // until tells whether it is being sent.
 const (
-	retryColumns = "seq, hook, replay, 0::smallint AS state, reason, created, due, until, attempts, log, response"
-	endedColumns = "seq, hook, replay, state, reason, created, 0::bigint AS due, 0::bigint AS until, attempts, log, response"
+	retryColumns = "seq, hook, replay, 0::smallint AS state, reason, created, due, until, attempts"
+	endedColumns = "seq, hook, replay, state, reason, created, 0::bigint AS due, 0::bigint AS until, attempts"
+	// What only a delivery that is read alone shows.
+	aloneColumns = ", CASE WHEN $3 THEN log END, CASE WHEN $3 THEN response END"
 )
 
 func (v *viewer) scanOwn(row pgx.CollectableRow) (d hook.Delivery, err error) {
@@ -330,20 +336,28 @@ func (v *viewer) scanOwn(row pgx.CollectableRow) (d hook.Delivery, err error) {
 	return d, err
 }
 
-// ownRows returns the deliveries of a block that have rows of their own.
-func (v *viewer) ownRows(block int64) (map[hook.Key]hook.Delivery, error) {
-	own := make(map[hook.Key]hook.Delivery)
-	rows, err := v.tx.Query(v.ctx, "SELECT "+retryColumns+" FROM retries WHERE seq BETWEEN $1 AND $2"+
-		" UNION ALL SELECT "+endedColumns+" FROM ended WHERE seq BETWEEN $1 AND $2",
-		int64(hook.MakeSeq(block, 0)), int64(hook.MakeSeq(block, hook.BlockSlots-1)))
+// ownAhead is of how many blocks at most the deliveries with rows of their own
+// are read at once.
+const ownAhead = 32
+
+// readOwn reads the deliveries with rows of their own of a block and of those
+// after it on the page.
+func (v *viewer) readOwn(block int64) error {
+	ids := slices.Sorted(maps.Keys(v.blocks))
+	at, _ := slices.BinarySearch(ids, block)
+	v.ownFrom = ids[max(0, at+1-ownAhead)]
+	rows, err := v.tx.Query(v.ctx, "SELECT "+retryColumns+aloneColumns+" FROM retries WHERE seq BETWEEN $1 AND $2"+
+		" UNION ALL SELECT "+endedColumns+aloneColumns+" FROM ended WHERE seq BETWEEN $1 AND $2",
+		int64(hook.MakeSeq(v.ownFrom, 0)), int64(hook.MakeSeq(block, hook.BlockSlots-1)), v.alone)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	list, err := pgx.CollectRows(rows, v.scanOwn)
+	v.own = make(map[hook.Key]hook.Delivery, len(list))
 	for _, d := range list {
-		own[d.Key] = d
+		v.own[d.Key] = d
 	}
-	return own, err
+	return err
 }
 
 // listDead lists dead letters by their own index.
@@ -355,19 +369,26 @@ func (v *viewer) listDead(q store.DeliveryQuery) (found []hook.Delivery, next *h
 	if q.Event != 0 {
 		from = min(from, q.Event)
 	}
-	_, err = v.tx.Exec(v.ctx, "DECLARE dead NO SCROLL CURSOR FOR SELECT "+endedColumns+` FROM ended
-		WHERE state = 3 AND seq BETWEEN $1 AND $2 ORDER BY seq DESC`, int64(q.Event), int64(from))
+	_, err = v.tx.Exec(v.ctx, "DECLARE dead NO SCROLL CURSOR FOR SELECT "+endedColumns+aloneColumns+` FROM ended
+		WHERE state = 3 AND seq BETWEEN $1 AND $2 ORDER BY seq DESC`, int64(q.Event), int64(from), false)
 	if err != nil {
 		return nil, nil, err
 	}
 	var same []hook.Delivery // of one event
 	for scanned := 0; ; {
-		rows, err := v.tx.Query(v.ctx, "FETCH 256 FROM dead")
+		rows, err := v.tx.Query(v.ctx, fmt.Sprintf("FETCH %d FROM dead", page))
 		if err != nil {
 			return nil, nil, err
 		}
 		batch, err := pgx.CollectRows(rows, v.scanOwn)
 		if err != nil {
+			return nil, nil, err
+		}
+		ids := make([]int64, 0, len(batch)+1)
+		for _, d := range append(same, batch...) {
+			ids = append(ids, d.Seq.Block())
+		}
+		if v.blocks, err = loadBlocks(v.ctx, v.tx, slices.Compact(ids), false); err != nil {
 			return nil, nil, err
 		}
 		for _, d := range batch {
@@ -396,10 +417,7 @@ func (v *viewer) addDead(found, same []hook.Delivery, q store.DeliveryQuery) (al
 		if q.Before != nil && compareKeys(d.Key, *q.Before) >= 0 {
 			continue
 		}
-		events, err := v.block(d.Seq.Block())
-		if err != nil {
-			return nil, nil, err
-		}
+		events := v.blocks[d.Seq.Block()]
 		if d.Seq.Slot() >= len(events) {
 			return nil, nil, pack.ErrCorrupt
 		}
@@ -420,16 +438,16 @@ func (v *viewer) addDead(found, same []hook.Delivery, q store.DeliveryQuery) (al
 // Delivery returns one delivery; see store.Reader.
 func (s *Store) Delivery(ctx context.Context, key hook.Key, _ time.Time) (d hook.Delivery, err error) {
 	err = s.view(ctx, func(v *viewer) error {
+		v.alone = true
 		found := false
 		block := key.Seq.Block()
-		_, err := v.rowsOf(block, block, key.Hook, func(rows []owedSlots) (bool, error) {
+		err := v.rowsOf(block, block, key.Hook, func(rows []owedSlots) (bool, error) {
 			for i := range rows {
 				row := &rows[i]
 				if row.replay != key.Replay || row.matched&(1<<key.Seq.Slot()) == 0 {
 					continue
 				}
-				var own map[hook.Key]hook.Delivery
-				list, err := v.ofRow(row, store.DeliveryQuery{Event: key.Seq}, &own)
+				list, err := v.ofRow(row, store.DeliveryQuery{Event: key.Seq})
 				if err != nil {
 					return false, err
 				}

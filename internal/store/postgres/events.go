@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// maxScan bounds the rows that one call of a list looks at; the caller is
-	// told that more may follow.
-	maxScan = 20_000
-	// page is how many of them are fetched at once.
+	// maxScan bounds the events, or deliveries, that one call of a list looks at;
+	// the caller is told that more may follow.
+	maxScan = 100_000
+	// page is how many rows are fetched at once.
 	page = 256
 	// setBack is by how much clocks may differ, or have been set back, without a
 	// listing by time missing events: blocks are in the order of their commits.
@@ -105,7 +105,7 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Ev
 
 // listEvents lists events from the given block on, the newest first.
 func listEvents(ctx context.Context, conn *pgxpool.Conn, q store.EventQuery, first int64) (found []hook.Event, next hook.Seq, more bool, err error) {
-	for scanned := 0; scanned < maxScan; scanned += page {
+	for scanned := 0; scanned < maxScan; {
 		rows, err := conn.Query(ctx, "SELECT id, received, summary FROM blocks WHERE id <= $1 ORDER BY id DESC LIMIT $2", first, page)
 		if err != nil {
 			return nil, 0, false, err
@@ -128,6 +128,7 @@ func listEvents(ctx context.Context, conn *pgxpool.Conn, q store.EventQuery, fir
 			if err != nil {
 				return err
 			}
+			scanned += len(events)
 			for _, e := range slices.Backward(events) {
 				if q.Before != 0 && e.Seq >= q.Before || !wanted(&e, q) {
 					continue

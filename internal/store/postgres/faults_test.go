@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/url"
 	"sync"
@@ -49,7 +48,10 @@ func TestConnectionBreaks(t *testing.T) {
 		}},
 		{"Count", "counts", func(s *Store) error { return s.Count(ctx, map[int64]hook.SourceCount{1: {TooLarge: 1}}) }},
 		{"Claim", "retries", func(s *Store) error { _, _, err := s.Claim(ctx, h.Number, d.now(), 10, 1<<20, lease); return err }},
-		{"Renew", "retries", func(s *Store) error { _, _, err := s.Renew(ctx, append(claims, own), d.now(), 96*time.Hour); return err }},
+		{"Renew", "retries", func(s *Store) error {
+			_, _, err := s.Renew(ctx, append(claims, own), d.now(), 96*time.Hour)
+			return err
+		}},
 		{"Settle", "counts", func(s *Store) error {
 			_, err := s.Settle(ctx, []store.Outcome{d.outcome(claims[1], hook.Delivered), d.outcome(claims[2], hook.Dead), d.outcome(own, hook.Dead)})
 			return err
@@ -64,7 +66,10 @@ func TestConnectionBreaks(t *testing.T) {
 			_, err := s.UpdateEventHook(ctx, h.ID, d.now(), func(h *hook.EventHook, _ []hook.EventHook) error { h.Name = "x"; return nil })
 			return err
 		}},
-		{"Hold", "registry", func(s *Store) error { _, err := s.Hold(ctx, h.Number, hook.ReasonGone, d.now(), time.Time{}); return err }},
+		{"Hold", "registry", func(s *Store) error {
+			_, err := s.Hold(ctx, h.Number, hook.ReasonGone, d.now(), time.Time{})
+			return err
+		}},
 		{"SetCanary", "meta", func(s *Store) error { return s.SetCanary(ctx, []byte("x")) }},
 		{"CreateReplay", "replays", func(s *Store) error { return s.CreateReplay(ctx, &store.Replay{ID: "x", Hook: h.Number}) }},
 		{"AddToReplay", "counts", func(s *Store) error {
@@ -76,7 +81,10 @@ func TestConnectionBreaks(t *testing.T) {
 		{"Forget", "seen", func(s *Store) error { _, err := s.Forget(ctx, d.now(), 10); return err }},
 		{"Beat", "registry", func(s *Store) error { _, err := s.Beat(ctx); return err }},
 		{"Lead", "duties", func(s *Store) error { _, err := s.Lead(ctx, "upkeep", time.Hour); return err }},
-		{"Deliveries", "settled", func(s *Store) error { _, _, err := s.Deliveries(ctx, store.DeliveryQuery{Limit: 9}, d.now()); return err }},
+		{"Deliveries", "settled", func(s *Store) error {
+			_, _, err := s.Deliveries(ctx, store.DeliveryQuery{Limit: 9}, d.now())
+			return err
+		}},
 		{"Events", "blocks", func(s *Store) error { _, _, _, err := s.Events(ctx, store.EventQuery{Limit: 9}); return err }},
 		{"Stats", "counts", func(s *Store) error { _, err := s.Stats(ctx); return err }},
 	} {
@@ -113,8 +121,8 @@ func TestConnectionBreaks(t *testing.T) {
 	}
 }
 
-// proxy stands between a store and the server. It breaks a connection when the
-// server answers, once it is told to.
+// proxy stands between a store and the server. Once it is told to, it breaks the
+// connection when the server answers to a statement that was prepared before.
 type proxy struct {
 	net.Listener
 	swallow atomic.Bool
@@ -157,17 +165,30 @@ func (p *proxy) serve(client net.Conn, server string) {
 	if err != nil {
 		return
 	}
+	var lose atomic.Bool
 	p.wait.Go(func() {
 		defer conn.Close()
-		io.Copy(conn, client)
+		forward(conn, client, func(sent []byte) bool {
+			// A Bind message begins it (PostgreSQL, Message Formats); a pool also
+			// asks now and then whether a connection still works.
+			if sent[0] == 'B' && p.swallow.Swap(false) {
+				lose.Store(true)
+			}
+			return true
+		})
 	})
+	forward(client, conn, func([]byte) bool { return !lose.Load() })
+}
+
+// forward copies until a side is closed, or until pass returns false.
+func forward(to, from net.Conn, pass func([]byte) bool) {
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := conn.Read(buffer)
-		if err != nil || p.swallow.Swap(false) {
+		n, err := from.Read(buffer)
+		if err != nil || !pass(buffer[:n]) {
 			return
 		}
-		if _, err := client.Write(buffer[:n]); err != nil {
+		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}
 	}

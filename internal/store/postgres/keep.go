@@ -17,8 +17,7 @@ type keeping struct {
 	forgetPage int64
 }
 
-// lockTries is how often a day's partitions are tried to be dropped while
-// readers are in the way.
+// lockTries is how often a call is made that is in the way of others.
 const lockTries = 3
 
 // Prune removes old events; see store.Keeper. Days go whole, once nobody is owed
@@ -46,7 +45,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time, limit int) (removed
 	return removed, rest || next != nil, nil
 }
 
-// patient is write for what locks tables that others are using.
+// patient is write for what locks tables, or many rows, that others are using.
 func (s *Store) patient(ctx context.Context, do func(context.Context, *pgxpool.Conn) error) (err error) {
 	for range lockTries {
 		if err = s.write(ctx, callTime, do); code(err) != lockNotAvailable && code(err) != deadlock {

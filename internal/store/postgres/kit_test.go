@@ -13,6 +13,7 @@ import (
 	"github.com/grapnel-hooks/grapnel/internal/store"
 	"github.com/grapnel-hooks/grapnel/internal/store/postgres/postgrestest"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // start is when the tests' clock stands still at first: noon of a day.
@@ -79,13 +80,13 @@ func crash(s *Store) {
 // connect returns a connection that no store knows of.
 func (d *database) connect() *pgx.Conn {
 	d.Helper()
-	config, err := pgx.ParseConfig(d.url)
+	config, err := pgxpool.ParseConfig(d.url)
 	if err != nil {
 		d.Fatal(err)
 	}
-	config.RuntimeParams["search_path"] = "grapnel"
-	config.RuntimeParams["application_name"] = "test"
-	conn, err := pgx.ConnectConfig(context.Background(), config)
+	config.ConnConfig.RuntimeParams["search_path"] = "grapnel"
+	config.ConnConfig.RuntimeParams["application_name"] = "test"
+	conn, err := pgx.ConnectConfig(context.Background(), config.ConnConfig)
 	if err != nil {
 		d.Fatal(err)
 	}

@@ -135,6 +135,15 @@ func TestPausedProcess(t *testing.T) {
 	again := d.beat(a)
 	d.equal("members once it is awake", again.All, []int64{again.Self, m.Self})
 	d.equal("lost", len(d.settle(a, mine...)), 0)
+	// The other has divided what they share among those it knew of.
+	d.equal("it is one of them at once", again.Joined, false)
+	d.advance(2 * store.BeatEvery)
+	d.equal("members when the other has seen it", d.beat(b).All, []int64{again.Self, m.Self})
+	d.equal("it is one of them now", d.beat(a).Joined, true)
+
+	d.advance(time.Minute)
+	d.equal("the first to be back is one at once", d.beat(b).Joined, true)
+	d.equal("the second is", d.beat(a).Joined, false)
 }
 
 // listening waits until processes hold the locks on their numbers.
@@ -206,7 +215,10 @@ func TestHookChangesAreSeenByCommitsOfOthers(t *testing.T) {
 		t.Errorf("Commit: %v, want ErrRevision", err)
 	}
 	for _, change := range []func() error{
-		func() error { _, err := a.Hold(t.Context(), h.Number, hook.ReasonGone, d.now(), time.Time{}); return err },
+		func() error {
+			_, err := a.Hold(t.Context(), h.Number, hook.ReasonGone, d.now(), time.Time{})
+			return err
+		},
 		func() error { return a.CreateSource(t.Context(), &hook.Source{Name: "acme"}) },
 	} {
 		now := d.beat(b).Changes

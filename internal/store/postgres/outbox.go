@@ -60,8 +60,9 @@ func (s *Store) giveBack(ctx context.Context, claims []store.Claim) {
 
 // lease picks the deliveries that are due longest and leases them.
 func (s *Store) lease(ctx context.Context, number int64, now time.Time, limit int, length time.Duration) (claims []store.Claim, next time.Time, err error) {
-	first := newLease()
+	first, sent := newLease(), false
 	err = s.write(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+		sent = true
 		rows, err := conn.Query(ctx, "SELECT * FROM claim($1, $2, $3, $4, $5, $6)",
 			number, micros(now), limit, length.Microseconds(), s.node.Load(), first)
 		if err != nil {
@@ -97,7 +98,7 @@ func (s *Store) lease(ctx context.Context, number int64, now time.Time, limit in
 		})
 		return err
 	})
-	if err != nil && !answered(err) {
+	if err != nil && sent && !answered(err) {
 		s.unknown.add(first, limit)
 	}
 	if err != nil {
@@ -184,7 +185,8 @@ func (h *held) group(k hook.Key, lease int64) int {
 func (s *Store) Renew(ctx context.Context, claims []store.Claim, now time.Time, length time.Duration) (time.Time, []hook.Key, error) {
 	h := held{masks: []int64{}, seqs: []int64{}, blocks: []int64{}}
 	group := make([]int, len(claims)) // or the place among the others
-	for i, c := range claims {
+	for _, i := range inOrder(len(claims), func(i int) hook.Key { return claims[i].Key }) {
+		c := &claims[i]
 		lease, own := leaseOf(c.Key, c.Epoch)
 		if own {
 			group[i] = len(h.seqs)
@@ -196,7 +198,7 @@ func (s *Store) Renew(ctx context.Context, claims []store.Claim, now time.Time, 
 		h.masks[group[i]] |= 1 << c.Seq.Slot()
 	}
 	var masks, others []int64
-	err := s.write(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err := s.patient(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		return conn.QueryRow(ctx, "SELECT * FROM renew($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 			h.blocks, h.hooks, h.replays, h.leases, h.masks, h.seqs, h.xHooks, h.xReplays, h.xLeases, length.Microseconds(),
 		).Scan(&masks, &others)

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
@@ -19,7 +21,7 @@ func (s *Store) Settle(ctx context.Context, outcomes []store.Outcome) (lost []ho
 	if err := w.gather(); err != nil {
 		return nil, err
 	}
-	err = s.write(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.patient(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		err := w.keep(ctx, conn)
 		if code(err) != partlySettled {
 			return err
@@ -52,6 +54,7 @@ type settlement struct {
 	outs                      [][]byte
 	back                      []int64
 	delivered, dead, attempts []int32
+	tally                     tally // if all are kept
 	own                       ownRows
 	place                     []int // of each outcome: of its lease among held, or past them in own; or none
 	groupsKept, ownKept       map[int]bool
@@ -78,7 +81,7 @@ func (w *settlement) gather() error {
 		epoch int64
 	}
 	seen := make(map[once]bool, len(w.outcomes))
-	for i := range w.outcomes {
+	for _, i := range inOrder(len(w.outcomes), func(i int) hook.Key { return w.outcomes[i].Key }) {
 		o := &w.outcomes[i]
 		lease, own := leaseOf(o.Key, o.Epoch)
 		if lease == 0 || seen[once{o.Key, o.Epoch}] {
@@ -86,6 +89,7 @@ func (w *settlement) gather() error {
 			continue
 		}
 		seen[once{o.Key, o.Epoch}] = true
+		w.count(o)
 		if own {
 			w.place[i] = len(w.own.seqs)
 			if err := w.ownRow(o, 0, lease); err != nil {
@@ -100,6 +104,39 @@ func (w *settlement) gather() error {
 		}
 	}
 	return nil
+}
+
+// inOrder returns the places of n things in the order in which rows are locked,
+// so that two calls never wait for each other. Those of one delivery stay in
+// their order.
+func inOrder(n int, key func(i int) hook.Key) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := key(i), key(j)
+		return cmp.Or(cmp.Compare(a.Seq.Block(), b.Seq.Block()), cmp.Compare(a.Hook, b.Hook),
+			cmp.Compare(a.Replay, b.Replay), cmp.Compare(a.Seq, b.Seq))
+	})
+	return order
+}
+
+// count adds what an outcome changes of its hook's counters.
+func (w *settlement) count(o *store.Outcome) {
+	var c hook.HookCount
+	switch o.State {
+	case hook.Delivered:
+		c.Delivered = 1
+	case hook.Dead:
+		c.Dead = 1
+	}
+	if o.Attempt != nil {
+		c.Attempts = 1
+	}
+	if c != (hook.HookCount{}) {
+		w.tally.hook(o.Hook, c)
+	}
 }
 
 // slotOf returns the place of the lease of an outcome.
@@ -171,11 +208,13 @@ func isGivenBack(o *store.Outcome) bool {
 // keep calls the database.
 func (w *settlement) keep(ctx context.Context, conn *pgxpool.Conn) error {
 	var groups, own []int64
+	kinds, numbers, values := w.tally.rows()
 	err := conn.QueryRow(ctx, `SELECT * FROM settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-		$11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`,
+		$11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)`,
 		w.blocks, w.hooks, w.replays, w.leases, w.masks, w.outs, w.back, w.delivered, w.dead, w.attempts,
 		w.own.groups, w.own.seqs, w.own.hooks, w.own.replays, w.own.leases, w.own.states,
 		w.own.reasons, w.own.dues, w.own.firsts, w.own.heldFor, w.own.logs, w.own.responses,
+		kinds, numbers, values,
 	).Scan(&groups, &own)
 	if err != nil {
 		return err

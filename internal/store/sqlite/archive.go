@@ -42,6 +42,7 @@ func OpenArchive(path string) (_ *Archive, err error) {
 		return nil, err
 	}
 	defer a.closeUnless(&err)
+	defer catch(&err)
 	if a.conn, err = openReadOnly(path); err != nil {
 		return nil, err
 	}
@@ -86,6 +87,7 @@ func OpenArchiveWriter(path string) (_ *Archive, err error) {
 		return nil, err
 	}
 	defer a.closeUnless(&err)
+	defer catch(&err)
 	if err := makeFile(path); err != nil {
 		return nil, err
 	}
@@ -134,7 +136,7 @@ func (a *Archive) Close() (err error) {
 }
 
 func schemaVersion(conn *sqlite.Conn) (int, error) {
-	return sqlitex.ResultInt(conn.Prep("PRAGMA user_version"))
+	return sqlitex.ResultInt(prep(conn, "PRAGMA user_version"))
 }
 
 // refuseCopy refuses a store that was not filled to the end.
@@ -147,14 +149,14 @@ func refuseCopy(conn *sqlite.Conn, path string) error {
 }
 
 func metaText(conn *sqlite.Conn, name string) (text string, err error) {
-	stmt := conn.Prep("SELECT value FROM meta WHERE name = ?")
+	stmt := prep(conn, "SELECT value FROM meta WHERE name = ?")
 	stmt.BindText(1, name)
 	err = each(stmt, func() error { text = string(blob(stmt, 0)); return nil })
 	return text, err
 }
 
 func setMeta(conn *sqlite.Conn, name string, value []byte) error {
-	stmt := conn.Prep("INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2")
+	stmt := prep(conn, "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2")
 	stmt.BindText(1, name)
 	stmt.BindBytes(2, value)
 	return run(stmt)
@@ -187,13 +189,13 @@ func (a *Archive) Begin(_ context.Context, command string) (mark store.Mark, err
 // holdsAnything looks into all tables: a store that was opened has its identity.
 func (a *Archive) holdsAnything() (bool, error) {
 	var tables []string
-	stmt := a.conn.Prep("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name != 'meta'")
+	stmt := prep(a.conn, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name != 'meta'")
 	if err := each(stmt, func() error { tables = append(tables, stmt.ColumnText(0)); return nil }); err != nil {
 		return false, err
 	}
 	tables = append(tables, "meta WHERE name != 'identity'")
 	for _, table := range tables {
-		found, err := sqlitex.ResultBool(a.conn.Prep("SELECT EXISTS (SELECT 1 FROM " + table + ")"))
+		found, err := sqlitex.ResultBool(prep(a.conn, "SELECT EXISTS (SELECT 1 FROM "+table+")"))
 		if err != nil || found {
 			return found, err
 		}
@@ -203,6 +205,7 @@ func (a *Archive) holdsAnything() (bool, error) {
 
 // write runs do in one transaction.
 func (a *Archive) write(do func() error) (err error) {
+	defer catch(&err)
 	end, err := sqlitex.ImmediateTransaction(a.conn)
 	if err != nil {
 		return unavailable(err)

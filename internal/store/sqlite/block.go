@@ -37,7 +37,7 @@ func (s *Store) numbered(first, next int64) {
 
 // insertBlock writes a block and returns how many bytes it takes.
 func insertBlock(conn *sqlite.Conn, id int64, of *store.Group, b encodedBlock) (stored int, err error) {
-	stmt := conn.Prep("INSERT INTO blocks (id, received, revision, summary, payload) VALUES (?, ?, ?, ?, ?)")
+	stmt := prep(conn, "INSERT INTO blocks (id, received, revision, summary, payload) VALUES (?, ?, ?, ?, ?)")
 	stmt.BindInt64(1, id)
 	stmt.BindInt64(2, micros(of.Received))
 	stmt.BindInt64(3, of.Revision)
@@ -49,7 +49,7 @@ func insertBlock(conn *sqlite.Conn, id int64, of *store.Group, b encodedBlock) (
 // loadBlock reads a block, with its events' JSON or without. It returns no
 // events when there is no such block.
 func loadBlock(conn *sqlite.Conn, id int64, withJSON bool) ([]hook.Event, error) {
-	stmt := conn.Prep("SELECT received, summary, CASE WHEN ?2 THEN payload END FROM blocks WHERE id = ?1")
+	stmt := prep(conn, "SELECT received, summary, CASE WHEN ?2 THEN payload END FROM blocks WHERE id = ?1")
 	stmt.BindInt64(1, id)
 	stmt.BindBool(2, withJSON)
 	var events []hook.Event

@@ -1,13 +1,18 @@
 package sqlite
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
+	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
@@ -108,9 +113,113 @@ func TestDamageIsTold(t *testing.T) {
 		if e, err := s.Event(t.Context(), g.Events[1].Seq); err == nil || errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %q, %v", damage, e.JSON, err)
 		}
-		if claims, _, err := s.Claim(t.Context(), 1, time.Now().Add(time.Minute), 10, 1<<20, time.Minute); err == nil {
-			t.Errorf("%s: claimed %v", damage, claims)
+	}
+}
+
+// TestDamageIsPassedBy damages the first of two blocks: what was in it ends, and
+// what was not goes on.
+func TestDamageIsPassedBy(t *testing.T) {
+	for _, damage := range []string{"summary = x''", "payload = x'0102030405'", "payload = x''"} {
+		var said bytes.Buffer
+		path := filepath.Join(t.TempDir(), "grapnel.db")
+		s, err := Open(t.Context(), Options{Path: path, Log: slog.New(slog.NewTextHandler(&said, nil))})
+		if err != nil {
+			t.Fatal(err)
 		}
+		t.Cleanup(func() { s.Close() })
+		h := hook.EventHook{ID: "who1", Status: hook.Active, Verified: true}
+		if err := s.CreateEventHook(t.Context(), &h, func([]hook.EventHook) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		bad, good := commit(t, s, "bad", at, h.Number), commit(t, s, "good", at, h.Number)
+		exec1(t, s.conn, "UPDATE blocks SET "+damage+" WHERE id = 1")
+		claims, next, err := s.Claim(t.Context(), h.Number, at, 1, 1<<20, time.Minute)
+		if err != nil || len(claims) != 0 || !next.Equal(at) {
+			t.Fatalf("%s: %v, next %v, %v; want none, and more at once", damage, claims, next, err)
+		}
+		claims, _, err = s.Claim(t.Context(), h.Number, at, 10, 1<<20, time.Minute)
+		if err != nil || len(claims) != 1 || claims[0].Seq != good {
+			t.Fatalf("%s: %v, %v; want what is good", damage, claims, err)
+		}
+		stats, err := s.Stats(t.Context())
+		if want := (hook.HookCount{Matched: 2, Dead: 1}); err != nil || stats.Hooks[h.Number] != want {
+			t.Errorf("%s: counted %+v, %v", damage, stats.Hooks[h.Number], err)
+		}
+		if !strings.Contains(said.String(), "reason=event_damaged") {
+			t.Errorf("%s: the log says %q", damage, said.String())
+		}
+		row := s.conn.Prep("SELECT reason FROM deliveries WHERE seq = ? AND state = 3")
+		row.BindInt64(1, int64(bad))
+		if reason, err := sqlitex.ResultText(row); err != nil || reason != string(hook.ReasonDamaged) {
+			t.Errorf("%s: the reason is %q, %v", damage, reason, err)
+		}
+		if removed, more, err := s.Prune(t.Context(), at.Add(time.Hour), 10); err != nil || removed != 1 || more {
+			t.Errorf("%s: removed %d, %v, %v", damage, removed, more, err)
+		}
+		if n, err := sqlitex.ResultInt(s.conn.Prep("SELECT count(*) FROM blocks")); err != nil || n != 1 {
+			t.Errorf("%s: %d blocks are left, %v", damage, n, err)
+		}
+	}
+}
+
+// TestAStatementThatCannotBeMade has the system refuse what SQLite needs to
+// compile a statement, as a disk that is gone does.
+func TestAStatementThatCannotBeMade(t *testing.T) {
+	s := openNew(t)
+	deny := sqlite.AuthorizeFunc(func(sqlite.Action) sqlite.AuthResult { return sqlite.AuthResultDeny })
+	conns := []*sqlite.Conn{s.conn, <-s.claimers}
+	for range maxReaders {
+		conns = append(conns, <-s.readers)
+	}
+	authorize := func(a sqlite.Authorizer) {
+		for _, conn := range conns {
+			if err := conn.SetAuthorizer(a); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	authorize(deny)
+	for i, conn := range conns[1:] {
+		if i == 0 {
+			s.claimers <- conn
+		} else {
+			s.readers <- conn
+		}
+	}
+	failing := map[string]func() error{
+		"Commit":  func() error { _, err := s.Commit(t.Context(), newGroup(1, []int64{1}, []byte("{}"))); return err },
+		"Claim":   func() error { _, _, err := s.Claim(t.Context(), 1, time.Now(), 1, 1, time.Minute); return err },
+		"Sources": func() error { _, err := s.Sources(t.Context()); return err },
+		"Prune":   func() error { _, _, err := s.Prune(t.Context(), time.Now(), 1); return err },
+		"Stats":   func() error { _, err := s.Stats(t.Context()); return err },
+	}
+	for name, do := range failing {
+		if err := do(); err == nil {
+			t.Errorf("%s does not fail", name)
+		}
+	}
+	authorize(nil)
+	for name, do := range failing {
+		if err := do(); err != nil {
+			t.Errorf("%s fails afterwards: %v", name, err)
+		}
+	}
+}
+
+// TestClaimsDoNotWaitForReaders takes every connection that reads away.
+func TestClaimsDoNotWaitForReaders(t *testing.T) {
+	s := openNew(t)
+	commit(t, s, "one", time.Now(), 1)
+	var taken []*sqlite.Conn
+	for range maxReaders {
+		taken = append(taken, <-s.readers)
+	}
+	if claims, _, err := s.Claim(t.Context(), 1, time.Now(), 1, 1<<20, time.Minute); err != nil || len(claims) != 1 {
+		t.Errorf("%d claims: %v", len(claims), err)
+	}
+	for _, conn := range taken {
+		s.readers <- conn
 	}
 }
 

@@ -155,7 +155,7 @@ func (w *groupWriter) owe(e *store.Event) {
 func (w *groupWriter) filterErrors(e *store.Event) error {
 	for _, failure := range e.FilterErrors {
 		w.tally.hook(failure.Hook, hook.HookCount{FilterErrors: 1})
-		stmt := w.conn.Prep("INSERT INTO filter_errors (seq, hook, detail) VALUES (?, ?, ?)")
+		stmt := prep(w.conn, "INSERT INTO filter_errors (seq, hook, detail) VALUES (?, ?, ?)")
 		stmt.BindInt64(1, int64(e.Seq))
 		stmt.BindInt64(2, failure.Hook)
 		stmt.BindText(3, failure.Detail)
@@ -196,7 +196,7 @@ func (w *groupWriter) rejected() error {
 	for _, r := range w.group.Rejected {
 		raw := pack.Compress(r.Raw)
 		w.stored += len(raw)
-		stmt := w.conn.Prep("INSERT INTO rejected (source, received, reason, detail, size, raw) VALUES (?, ?, ?, ?, ?, ?)")
+		stmt := prep(w.conn, "INSERT INTO rejected (source, received, reason, detail, size, raw) VALUES (?, ?, ?, ?, ?, ?)")
 		stmt.BindInt64(1, r.Source)
 		stmt.BindInt64(2, micros(w.group.Received))
 		stmt.BindText(3, string(r.Reason))

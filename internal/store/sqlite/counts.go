@@ -22,7 +22,7 @@ const (
 
 func loadCounters(conn *sqlite.Conn) (counters, error) {
 	c := counters{sources: make(map[int64]hook.SourceCount), hooks: make(map[int64]hook.HookCount)}
-	stmt := conn.Prep("SELECT kind, number, value FROM counts")
+	stmt := prep(conn, "SELECT kind, number, value FROM counts")
 	err := each(stmt, func() error {
 		number, value := stmt.ColumnInt64(1), blob(stmt, 2)
 		switch kind := stmt.ColumnInt64(0); kind {
@@ -101,7 +101,7 @@ func (s *Store) save(conn *sqlite.Conn, t tally) (then func(), err error) {
 }
 
 func writeCounts(conn *sqlite.Conn, kind, number int64, fields []*int64) error {
-	stmt := conn.Prep("INSERT INTO counts (kind, number, value) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3")
+	stmt := prep(conn, "INSERT INTO counts (kind, number, value) VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3")
 	stmt.BindInt64(1, kind)
 	stmt.BindInt64(2, number)
 	stmt.BindBytes(3, pack.AppendCounts(make([]byte, 0, 64), fields))

@@ -136,7 +136,7 @@ func (v *viewer) finish(d *hook.Delivery, e *hook.Event) error {
 }
 
 func (v *viewer) origin(replay int64) (origin *hook.Key, err error) {
-	stmt := v.conn.Prep("SELECT origin_hook, origin_replay FROM replays WHERE number = ? AND origin_hook != 0")
+	stmt := prep(v.conn, "SELECT origin_hook, origin_replay FROM replays WHERE number = ? AND origin_hook != 0")
 	stmt.BindInt64(1, replay)
 	err = each(stmt, func() error {
 		origin = &hook.Key{Hook: stmt.ColumnInt64(0), Replay: stmt.ColumnInt64(1)}
@@ -187,7 +187,7 @@ func scanOwn(stmt *sqlite.Stmt, alone bool) (d hook.Delivery, err error) {
 // ownRows returns the deliveries of an owed row that have rows of their own.
 func (v *viewer) ownRows(row *owedRow) (map[hook.Seq]hook.Delivery, error) {
 	own := make(map[hook.Seq]hook.Delivery)
-	stmt := v.conn.Prep("SELECT " + ownColumns + " FROM deliveries INDEXED BY deliveries_key WHERE seq BETWEEN ? AND ? AND hook = ? AND replay = ?")
+	stmt := prep(v.conn, "SELECT "+ownColumns+" FROM deliveries INDEXED BY deliveries_key WHERE seq BETWEEN ? AND ? AND hook = ? AND replay = ?")
 	stmt.BindInt64(1, int64(hook.MakeSeq(row.block, 0)))
 	stmt.BindInt64(2, int64(hook.MakeSeq(row.block, hook.BlockSlots-1)))
 	stmt.BindInt64(3, row.hook)
@@ -222,7 +222,7 @@ func (s *Store) Delivery(ctx context.Context, key hook.Key, now time.Time) (d ho
 			return pack.ErrCorrupt
 		}
 		d = list[0]
-		stmt := v.conn.Prep("SELECT " + ownColumns + " FROM deliveries WHERE seq = ? AND hook = ? AND replay = ?")
+		stmt := prep(v.conn, "SELECT "+ownColumns+" FROM deliveries WHERE seq = ? AND hook = ? AND replay = ?")
 		stmt.BindInt64(1, int64(key.Seq))
 		stmt.BindInt64(2, key.Hook)
 		stmt.BindInt64(3, key.Replay)

@@ -85,7 +85,7 @@ func (s *Store) findUndigested(ctx context.Context) error {
 
 // oldestFrom returns the oldest block from one on, 0 when there is none.
 func oldestFrom(conn *sqlite.Conn, block int64) (id int64, err error) {
-	stmt := conn.Prep("SELECT min(id) FROM blocks WHERE id >= ?")
+	stmt := prep(conn, "SELECT min(id) FROM blocks WHERE id >= ?")
 	stmt.BindInt64(1, block)
 	err = each(stmt, func() error { id = stmt.ColumnInt64(0); return nil })
 	return id, err
@@ -114,7 +114,7 @@ func (s *Store) makeDigest(ctx context.Context, chunk, change int64) error {
 		if s.digester.missing[chunk] != change {
 			return nil, nil
 		}
-		stmt := conn.Prep("INSERT OR REPLACE INTO digests (chunk, body) VALUES (?, ?)")
+		stmt := prep(conn, "INSERT OR REPLACE INTO digests (chunk, body) VALUES (?, ?)")
 		stmt.BindInt64(1, chunk)
 		stmt.BindBytes(2, body)
 		return func() { delete(s.digester.missing, chunk) }, run(stmt)
@@ -124,7 +124,7 @@ func (s *Store) makeDigest(ctx context.Context, chunk, change int64) error {
 // read reads what is in a chunk.
 func (d *digest) read(conn *sqlite.Conn, chunk int64) error {
 	bit := func(block int64) uint64 { return 1 << (block % chunkBlocks / spanBlocks) }
-	stmt := conn.Prep("SELECT id, received, summary FROM blocks WHERE id BETWEEN ? AND ?")
+	stmt := prep(conn, "SELECT id, received, summary FROM blocks WHERE id BETWEEN ? AND ?")
 	stmt.BindInt64(1, chunk*chunkBlocks)
 	stmt.BindInt64(2, chunk*chunkBlocks+chunkBlocks-1)
 	err := each(stmt, func() error {
@@ -144,7 +144,7 @@ func (d *digest) read(conn *sqlite.Conn, chunk int64) error {
 	if err != nil {
 		return err
 	}
-	stmt = conn.Prep("SELECT block, hook, created FROM owed WHERE block BETWEEN ? AND ?")
+	stmt = prep(conn, "SELECT block, hook, created FROM owed WHERE block BETWEEN ? AND ?")
 	stmt.BindInt64(1, chunk*chunkBlocks)
 	stmt.BindInt64(2, chunk*chunkBlocks+chunkBlocks-1)
 	return each(stmt, func() error {
@@ -157,7 +157,7 @@ func (d *digest) read(conn *sqlite.Conn, chunk int64) error {
 // forgetDigest removes the digest of a chunk that is owed anew. then is to be
 // called when the transaction is committed.
 func (s *Store) forgetDigest(conn *sqlite.Conn, chunk int64) (then func(), err error) {
-	stmt := conn.Prep("DELETE FROM digests WHERE chunk = ?")
+	stmt := prep(conn, "DELETE FROM digests WHERE chunk = ?")
 	stmt.BindInt64(1, chunk)
 	if err := run(stmt); err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func (l *eventList) list(hi int64) error {
 
 // scan lists a run of blocks. end is true when the list ends with it.
 func (l *eventList) scan(from, to int64) (end bool, err error) {
-	stmt := l.sieve.conn.Prep("SELECT id, received, summary FROM blocks WHERE id BETWEEN +? AND +? ORDER BY id DESC")
+	stmt := prep(l.sieve.conn, "SELECT id, received, summary FROM blocks WHERE id BETWEEN +? AND +? ORDER BY id DESC")
 	stmt.BindInt64(1, from)
 	stmt.BindInt64(2, to)
 	err = upTo(1, stmt, func() (int, error) {
@@ -169,7 +169,7 @@ func (s *Store) FindEvents(ctx context.Context, uuid string) (found []hook.Event
 // FilterErrors returns why filters could not judge an event; see store.Reader.
 func (s *Store) FilterErrors(ctx context.Context, seq hook.Seq) (found []store.FilterError, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep("SELECT hook, detail FROM filter_errors WHERE seq = ? ORDER BY hook")
+		stmt := prep(conn, "SELECT hook, detail FROM filter_errors WHERE seq = ? ORDER BY hook")
 		stmt.BindInt64(1, int64(seq))
 		return each(stmt, func() error {
 			found = append(found, store.FilterError{Hook: stmt.ColumnInt64(0), Detail: stmt.ColumnText(1)})
@@ -182,7 +182,7 @@ func (s *Store) FilterErrors(ctx context.Context, seq hook.Seq) (found []store.F
 // RejectedList lists what was rejected; see store.Reader.
 func (s *Store) RejectedList(ctx context.Context, source, before int64, limit int) (list []store.Rejected, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep(`SELECT id, source, received, reason, detail, size FROM rejected
+		stmt := prep(conn, `SELECT id, source, received, reason, detail, size FROM rejected
 			WHERE (?1 = 0 OR source = ?1) AND (?2 = 0 OR id < ?2) ORDER BY id DESC LIMIT ?3`)
 		stmt.BindInt64(1, source)
 		stmt.BindInt64(2, before)
@@ -206,7 +206,7 @@ func scanRejected(stmt *sqlite.Stmt) store.Rejected {
 // Rejected returns one rejected body; see store.Reader.
 func (s *Store) Rejected(ctx context.Context, id int64) (r store.Rejected, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep("SELECT id, source, received, reason, detail, size, raw FROM rejected WHERE id = ?")
+		stmt := prep(conn, "SELECT id, source, received, reason, detail, size, raw FROM rejected WHERE id = ?")
 		stmt.BindInt64(1, id)
 		err := each(stmt, func() (err error) {
 			r = scanRejected(stmt)

@@ -16,7 +16,8 @@ import (
 )
 
 // Count counts what there is; see store.Archive.
-func (a *Archive) Count(ctx context.Context) (map[store.Kind]int64, error) {
+func (a *Archive) Count(ctx context.Context) (_ map[store.Kind]int64, err error) {
+	defer catch(&err)
 	a.conn.SetInterrupt(ctx.Done())
 	defer a.conn.SetInterrupt(nil)
 	counts := make(map[store.Kind]int64)
@@ -28,7 +29,7 @@ func (a *Archive) Count(ctx context.Context) (map[store.Kind]int64, error) {
 		store.KindDelivery: "count(*) FROM deliveries", store.KindOwed: "count(*) FROM owed",
 		store.KindRejected: "count(*) FROM rejected",
 	} {
-		n, err := sqlitex.ResultInt64(a.conn.Prep("SELECT " + of))
+		n, err := sqlitex.ResultInt64(prep(a.conn, "SELECT "+of))
 		if err != nil {
 			return nil, interrupted(ctx, err)
 		}
@@ -48,12 +49,19 @@ func interrupted(ctx context.Context, err error) error {
 
 // Export hands over what there is; see store.Archive.
 func (a *Archive) Export(ctx context.Context, after store.Mark, limit int, take func([]store.Item) error) (err error) {
+	defer catch(&err)
 	a.conn.SetInterrupt(ctx.Done())
-	defer a.conn.SetInterrupt(nil)
-	end := sqlitex.Transaction(a.conn)
-	defer end(&err)
+	if err := run(prep(a.conn, "BEGIN")); err != nil {
+		return interrupted(ctx, err)
+	}
+	defer func() {
+		a.conn.SetInterrupt(nil)
+		rollback(a.conn, &err)
+		err = interrupted(ctx, err)
+	}()
+	defer catch(&err)
 	e := exporter{conn: a.conn, limit: limit, take: take, deleted: make(map[int64]bool)}
-	stmt := a.conn.Prep("SELECT number FROM hooks WHERE deleted")
+	stmt := prep(a.conn, "SELECT number FROM hooks WHERE deleted")
 	if err := each(stmt, func() error { e.deleted[stmt.ColumnInt64(0)] = true; return nil }); err != nil {
 		return interrupted(ctx, err)
 	}
@@ -146,7 +154,7 @@ var exports = map[store.Kind]origin{
 
 func (e *exporter) export(kind store.Kind) error {
 	from := exports[kind]
-	stmt := e.conn.Prep(from.query)
+	stmt := prep(e.conn, from.query)
 	for i := range min(stmt.BindParamCount(), len(e.after)) {
 		stmt.BindInt64(i+1, e.after[i])
 	}
@@ -178,7 +186,7 @@ func (e *exporter) head(*sqlite.Stmt) error {
 		"SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'replays'), 0)":   &item.LastReplay,
 		"SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'rejected'), 0)":  &item.LastRejected,
 	} {
-		if *into, err = sqlitex.ResultInt64(e.conn.Prep(query)); err != nil {
+		if *into, err = sqlitex.ResultInt64(prep(e.conn, query)); err != nil {
 			return err
 		}
 	}

@@ -75,7 +75,7 @@ func (w *importer) put(item store.Item) error {
 
 // insert runs a statement with values of the types that are bound here.
 func (w *importer) insert(query string, values ...any) error {
-	stmt := w.conn.Prep(query)
+	stmt := prep(w.conn, query)
 	for n, value := range values {
 		switch v := value.(type) {
 		case nil:
@@ -189,7 +189,7 @@ func (w *importer) owed(i *store.OwedItem) error {
 func (w *importer) cancelled(i *store.OwedItem) (open uint64, err error) {
 	deleted, known := w.deleted[i.Hook]
 	if !known {
-		stmt := w.conn.Prep("SELECT deleted FROM hooks WHERE number = ?")
+		stmt := prep(w.conn, "SELECT deleted FROM hooks WHERE number = ?")
 		stmt.BindInt64(1, i.Hook)
 		if err := each(stmt, func() error { deleted = stmt.ColumnBool(0); return nil }); err != nil {
 			return 0, err
@@ -203,7 +203,7 @@ func (w *importer) cancelled(i *store.OwedItem) (open uint64, err error) {
 	for slot := range pack.Outcomes(i.Outcomes, fromMicros(i.Created)) {
 		open &^= 1 << slot
 	}
-	stmt := w.conn.Prep("SELECT seq FROM deliveries WHERE seq BETWEEN ? AND ? AND hook = ? AND replay = ?")
+	stmt := prep(w.conn, "SELECT seq FROM deliveries WHERE seq BETWEEN ? AND ? AND hook = ? AND replay = ?")
 	stmt.BindInt64(1, int64(hook.MakeSeq(i.Block, 0)))
 	stmt.BindInt64(2, int64(hook.MakeSeq(i.Block, hook.BlockSlots-1)))
 	stmt.BindInt64(3, i.Hook)

@@ -53,7 +53,7 @@ const lookAhead = 1024
 
 // pruneRejected removes rejected bodies received before a time in microseconds.
 func pruneRejected(conn *sqlite.Conn, before int64, limit int) (removed int, err error) {
-	stmt := conn.Prep(`DELETE FROM rejected WHERE id IN (
+	stmt := prep(conn, `DELETE FROM rejected WHERE id IN (
 		SELECT id FROM (SELECT id, received FROM rejected ORDER BY id LIMIT ?3) WHERE received < ?1 LIMIT ?2)`)
 	stmt.BindInt64(1, before)
 	stmt.BindInt64(2, int64(limit))
@@ -66,11 +66,11 @@ func pruneRejected(conn *sqlite.Conn, before int64, limit int) (removed int, err
 // no event is left of: those before the oldest block.
 func pruneHistory(conn *sqlite.Conn) error {
 	return errors.Join(
-		run(conn.Prep(`DELETE FROM revisions WHERE EXISTS (SELECT 1 FROM revisions AS next
+		run(prep(conn, `DELETE FROM revisions WHERE EXISTS (SELECT 1 FROM revisions AS next
 			WHERE next.hook = revisions.hook AND next.revision > revisions.revision
 			AND next.revision <= (SELECT revision FROM blocks ORDER BY id LIMIT 1))`)),
-		run(conn.Prep("DELETE FROM replays WHERE created < (SELECT received FROM blocks ORDER BY id LIMIT 1)")),
-		run(conn.Prep(fmt.Sprintf("DELETE FROM digests WHERE chunk < (SELECT min(id) FROM blocks) / %d", chunkBlocks))))
+		run(prep(conn, "DELETE FROM replays WHERE created < (SELECT received FROM blocks ORDER BY id LIMIT 1)")),
+		run(prep(conn, fmt.Sprintf("DELETE FROM digests WHERE chunk < (SELECT min(id) FROM blocks) / %d", chunkBlocks))))
 }
 
 // PruneOldest removes the oldest events that nobody is owed; see store.Keeper.
@@ -109,7 +109,7 @@ type oldBlock struct {
 // oldBlocks returns up to limit blocks from the given one on, received before a
 // time in microseconds.
 func oldBlocks(conn *sqlite.Conn, from int64, limit int, before int64) (blocks []oldBlock, err error) {
-	stmt := conn.Prep(`SELECT id, received FROM (SELECT id, received FROM blocks WHERE id >= ?1 ORDER BY id LIMIT ?4)
+	stmt := prep(conn, `SELECT id, received FROM (SELECT id, received FROM blocks WHERE id >= ?1 ORDER BY id LIMIT ?4)
 		WHERE received < ?2 ORDER BY id LIMIT ?3`)
 	stmt.BindInt64(1, from)
 	stmt.BindInt64(2, before)
@@ -134,10 +134,13 @@ func (s *Store) remove(conn *sqlite.Conn, blocks []oldBlock) (removed int, err e
 			continue
 		}
 		events, err := loadBlock(conn, b.id, false)
-		if err != nil {
+		if errors.Is(err, pack.ErrCorrupt) {
+			// Its dedupe keys stay for ever: nothing else tells them.
+			s.log.Error("the store is damaged: a block of old events is removed that cannot be read", "block", b.id, "error", err)
+			removed++
+		} else if err != nil {
 			return removed, err
-		}
-		if err := noteKeys(conn, b, events); err != nil {
+		} else if err := noteKeys(conn, b, events); err != nil {
 			return removed, err
 		}
 		if err := deleteBlock(conn, b.id); err != nil {
@@ -154,7 +157,7 @@ func (s *Store) remove(conn *sqlite.Conn, blocks []oldBlock) (removed int, err e
 }
 
 func (s *Store) isOwed(conn *sqlite.Conn, id int64) (owed bool, err error) {
-	stmt := conn.Prep(`SELECT hook FROM owed WHERE block = ?1 AND open != 0
+	stmt := prep(conn, `SELECT hook FROM owed WHERE block = ?1 AND open != 0
 		UNION ALL SELECT hook FROM deliveries WHERE seq BETWEEN ?2 AND ?3 AND state = 0`)
 	stmt.BindInt64(1, id)
 	stmt.BindInt64(2, int64(hook.MakeSeq(id, 0)))
@@ -185,7 +188,7 @@ func noteKeys(conn *sqlite.Conn, b oldBlock, events []hook.Event) error {
 	for i := range events {
 		keys = binary.BigEndian.AppendUint64(keys, uint64(pack.SeenKey(events[i].UUID)))
 	}
-	stmt := conn.Prep("INSERT INTO removed_keys (block, received, keys) VALUES (?, ?, ?)")
+	stmt := prep(conn, "INSERT INTO removed_keys (block, received, keys) VALUES (?, ?, ?)")
 	stmt.BindInt64(1, b.id)
 	stmt.BindInt64(2, micros(b.received))
 	stmt.BindBytes(3, keys)
@@ -195,7 +198,7 @@ func noteKeys(conn *sqlite.Conn, b oldBlock, events []hook.Event) error {
 // keepLastBlock notes the number of the newest block, which is removed: numbers
 // go on after it, as deliveries elsewhere may still bear its events' numbers.
 func keepLastBlock(conn *sqlite.Conn, id int64) error {
-	stmt := conn.Prep("INSERT INTO meta (name, value) VALUES ('last_block', ?1) ON CONFLICT DO UPDATE SET value = ?1")
+	stmt := prep(conn, "INSERT INTO meta (name, value) VALUES ('last_block', ?1) ON CONFLICT DO UPDATE SET value = ?1")
 	stmt.BindInt64(1, id)
 	return run(stmt)
 }
@@ -207,7 +210,7 @@ func deleteBlock(conn *sqlite.Conn, id int64) error {
 		"DELETE FROM owed WHERE block = ?1",
 		"DELETE FROM blocks WHERE id = ?1",
 	} {
-		stmt := conn.Prep(query)
+		stmt := prep(conn, query)
 		stmt.BindInt64(1, id)
 		if err := run(stmt); err != nil {
 			return err
@@ -219,7 +222,7 @@ func deleteBlock(conn *sqlite.Conn, id int64) error {
 // Forget removes old dedupe keys; see store.Keeper.
 func (s *Store) Forget(_ context.Context, before time.Time, limit int) (more bool, err error) {
 	err = s.write(false, 4*limit, func(conn *sqlite.Conn) (func(), error) {
-		stmt := conn.Prep(`SELECT block, keys FROM (SELECT block, received, keys FROM removed_keys ORDER BY block LIMIT ?3)
+		stmt := prep(conn, `SELECT block, keys FROM (SELECT block, received, keys FROM removed_keys ORDER BY block LIMIT ?3)
 			WHERE received < ?1 ORDER BY block LIMIT ?2`)
 		stmt.BindInt64(1, micros(before))
 		stmt.BindInt64(2, int64(limit))
@@ -234,7 +237,7 @@ func (s *Store) Forget(_ context.Context, before time.Time, limit int) (more boo
 					return nil, err
 				}
 			}
-			remove := conn.Prep("DELETE FROM removed_keys WHERE block = ?")
+			remove := prep(conn, "DELETE FROM removed_keys WHERE block = ?")
 			remove.BindInt64(1, id)
 			if err := run(remove); err != nil {
 				return nil, err
@@ -259,11 +262,11 @@ func forgetKey(conn *sqlite.Conn, key, id int64) error {
 		}
 	}
 	if len(kept) == 0 {
-		stmt := conn.Prep("DELETE FROM seen WHERE key = ?")
+		stmt := prep(conn, "DELETE FROM seen WHERE key = ?")
 		stmt.BindInt64(1, key)
 		return run(stmt)
 	}
-	stmt := conn.Prep("UPDATE seen SET entries = ? WHERE key = ?")
+	stmt := prep(conn, "UPDATE seen SET entries = ? WHERE key = ?")
 	stmt.BindBytes(1, kept)
 	stmt.BindInt64(2, key)
 	return run(stmt)
@@ -289,7 +292,7 @@ func (s *Store) Stats(ctx context.Context) (stats store.Stats, err error) {
 				stats.OldestOwed[number] = at
 			}
 		}
-		stmt := conn.Prep("SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size")
+		stmt := prep(conn, "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size")
 		return each(stmt, func() error { stats.Bytes = stmt.ColumnInt64(0); return nil })
 	})
 	return stats, err
@@ -301,7 +304,7 @@ func oldestOwed(conn *sqlite.Conn, number int64) (at time.Time, err error) {
 		owedAgain + " LIMIT 1",
 		"SELECT 0, 0, 0, created FROM deliveries WHERE hook = +? AND state = 0 ORDER BY created LIMIT 1",
 	} {
-		stmt := conn.Prep(query)
+		stmt := prep(conn, query)
 		stmt.BindInt64(1, number)
 		err := each(stmt, func() error {
 			if created := fromMicros(stmt.ColumnInt64(3)); at.IsZero() || created.Before(at) {

@@ -71,7 +71,7 @@ func (l *deliveryList) all(hi int64) error {
 
 // scan lists a run of blocks. end is true when the list ends with it.
 func (l *deliveryList) scan(from, to int64) (end bool, err error) {
-	stmt := l.v.conn.Prep("SELECT " + owedColumns + ` FROM owed
+	stmt := prep(l.v.conn, "SELECT "+owedColumns+` FROM owed
 		WHERE block BETWEEN +?1 AND +?2 AND (+?3 = 0 OR hook = ?3) ORDER BY block DESC`)
 	stmt.BindInt64(1, from)
 	stmt.BindInt64(2, to)
@@ -193,7 +193,7 @@ const page = 64
 // newest returns up to page blocks by one of the queries above; more is where
 // further ones begin, 0 when there are none.
 func (l *deliveryList) newest(query string, number, hi int64, state hook.State) (blocks []int64, more int64, err error) {
-	stmt := l.v.conn.Prep(query)
+	stmt := prep(l.v.conn, query)
 	stmt.BindInt64(1, number)
 	stmt.BindInt64(2, min(hi, math.MaxInt64>>7)) // no block is so great, and none overflows then
 	if query == blocksOwn {
@@ -230,7 +230,7 @@ func (l *deliveryList) hooks() (numbers []int64, err error) {
 	if l.q.Hook != 0 {
 		return []int64{l.q.Hook}, nil
 	}
-	stmt := l.v.conn.Prep("SELECT number FROM hooks")
+	stmt := prep(l.v.conn, "SELECT number FROM hooks")
 	err = each(stmt, func() error { numbers = append(numbers, stmt.ColumnInt64(0)); return nil })
 	return numbers, err
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 
@@ -27,25 +27,47 @@ func (s *Store) Claim(ctx context.Context, number int64, now time.Time, limit, m
 	if err != nil || len(claims) == 0 {
 		return nil, next, err
 	}
-	fit := 0
-	err = s.read(ctx, func(conn *sqlite.Conn) (err error) {
-		fit, err = fillEvents(conn, claims, maxBytes)
+	var fit, damaged []store.Claim
+	err = s.readOn(ctx, s.claimers, s.readers, func(conn *sqlite.Conn) (err error) {
+		fit, damaged, err = fillEvents(conn, claims, maxBytes)
 		return err
 	})
+	if err == nil {
+		err = s.endDamaged(ctx, damaged)
+	}
 	if err != nil {
 		s.giveBack(claims)
 		return nil, time.Time{}, err
 	}
-	if fit < len(claims) {
-		s.giveBack(claims[fit:])
+	if left := claims[len(fit)+len(damaged):]; len(left) > 0 || len(fit) == 0 {
+		s.giveBack(left)
 		next = now
 	}
-	return claims[:fit], next, nil
+	return fit, next, nil
+}
+
+// endDamaged ends deliveries of events that cannot be read any more, as dead:
+// they must not hold up those behind them.
+func (s *Store) endDamaged(ctx context.Context, claims []store.Claim) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	outcomes := make([]store.Outcome, len(claims))
+	for i, c := range claims {
+		outcomes[i] = store.Outcome{Key: c.Key, Epoch: c.Epoch, State: hook.Dead, Reason: hook.ReasonDamaged}
+	}
+	if _, err := s.Settle(ctx, outcomes); err != nil {
+		return err
+	}
+	s.log.Error("the store is damaged: deliveries ended because their events cannot be read; look at the disk, and at the store with: grapnel store check",
+		"deliveries", len(claims), "hook", claims[0].Hook, "block", claims[0].Seq.Block(), "reason", hook.ReasonDamaged)
+	return nil
 }
 
 // lease picks the deliveries that are due longest and leases them. It holds
 // s.mu all the while: a reader's snapshot could be older than the end of a lease.
-func (s *Store) lease(number int64, now time.Time, limit int, length time.Duration) ([]store.Claim, time.Time, error) {
+func (s *Store) lease(number int64, now time.Time, limit int, length time.Duration) (claims []store.Claim, next time.Time, err error) {
+	defer catch(&err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -70,7 +92,6 @@ func (s *Store) lease(number int64, now time.Time, limit int, length time.Durati
 	all = append(append(all, again...), retries...)
 	slices.SortStableFunc(all, func(a, b candidate) int { return a.due.Compare(b.due) })
 
-	var claims []store.Claim
 	before := s.epoch
 	for _, c := range all {
 		if c.due.After(now) || len(claims) == limit {
@@ -119,7 +140,7 @@ const (
 // dueFresh returns up to limit deliveries, of each query above, that were never
 // attempted and that nobody holds, oldest first.
 func (s *Store) dueFresh(query string, number int64, now time.Time, limit int) ([]candidate, error) {
-	stmt := s.conn.Prep(query)
+	stmt := prep(s.conn, query)
 	stmt.BindInt64(1, number)
 	var found []candidate
 	for len(found) < limit {
@@ -146,7 +167,7 @@ func (s *Store) dueFresh(query string, number int64, now time.Time, limit int) (
 // dueRetries returns up to limit deliveries with a row of their own that
 // nobody holds, those due first first. The last may not be due yet.
 func (s *Store) dueRetries(number int64, now time.Time, limit int) ([]candidate, error) {
-	stmt := s.conn.Prep(`SELECT id, seq, replay, created, due, first, held, attempts FROM deliveries
+	stmt := prep(s.conn, `SELECT id, seq, replay, created, due, first, held, attempts FROM deliveries
 		WHERE hook = +? AND state = 0 ORDER BY due`) // see owedFirst
 	stmt.BindInt64(1, number)
 	var found []candidate
@@ -177,17 +198,20 @@ func (s *Store) dueRetries(number int64, now time.Time, limit int) ([]candidate,
 	return found, stmt.Reset()
 }
 
-// fillEvents loads what the claims are about, up to maxBytes of JSON, and
-// returns how many claims it filled: at least one.
-func fillEvents(conn *sqlite.Conn, claims []store.Claim, maxBytes int) (fit int, err error) {
+// fillEvents loads what the claims are about, up to maxBytes of JSON but at
+// least one, in their order, and tells apart those whose events are damaged.
+// The claims after all of these are as they were.
+func fillEvents(conn *sqlite.Conn, claims []store.Claim, maxBytes int) (fit, damaged []store.Claim, err error) {
 	blocks := make(map[int64][]hook.Event)
 	size := 0
 	for i := range claims {
 		id, slot := claims[i].Seq.Block(), claims[i].Seq.Slot()
 		events, known := blocks[id]
 		if !known {
-			if events, err = loadBlock(conn, id, true); err != nil {
-				return 0, err
+			if events, err = loadBlock(conn, id, true); err != nil && !errors.Is(err, pack.ErrCorrupt) {
+				return nil, nil, err
+			} else if err != nil {
+				events = nil
 			}
 			if len(blocks) == maxBlocksOpen {
 				clear(blocks)
@@ -195,17 +219,19 @@ func fillEvents(conn *sqlite.Conn, claims []store.Claim, maxBytes int) (fit int,
 			blocks[id] = events
 		}
 		if slot >= len(events) {
-			return 0, fmt.Errorf("block %d: %w", id, pack.ErrCorrupt)
+			damaged = append(damaged, claims[i])
+			continue
 		}
 		e := events[slot]
-		if size += len(e.JSON); i > 0 && size > maxBytes {
-			return i, nil
+		if size += len(e.JSON); len(fit) > 0 && size > maxBytes {
+			break
 		}
 		// A copy, as one event must not keep its whole block in memory.
 		e.JSON = bytes.Clone(e.JSON)
 		claims[i].Event = &e
+		fit = append(fit, claims[i])
 	}
-	return len(claims), nil
+	return fit, damaged, nil
 }
 
 // maxBlocksOpen bounds the blocks that a claim has uncompressed at once.
@@ -260,7 +286,7 @@ func (s *Store) Retry(_ context.Context, key hook.Key, now time.Time) (changed b
 			changed = true // it is due as soon as it is owed
 			return nil, nil
 		}
-		stmt := conn.Prep("UPDATE deliveries SET due = ? WHERE seq = ? AND hook = ? AND replay = ? AND state = 0")
+		stmt := prep(conn, "UPDATE deliveries SET due = ? WHERE seq = ? AND hook = ? AND replay = ? AND state = 0")
 		stmt.BindInt64(1, micros(now))
 		stmt.BindInt64(2, int64(key.Seq))
 		stmt.BindInt64(3, key.Hook)

@@ -24,7 +24,7 @@ func (r *owedRow) key(slot int) hook.Key {
 }
 
 func (r *owedRow) insert(conn *sqlite.Conn) error {
-	stmt := conn.Prep("INSERT INTO owed (block, hook, replay, created, matched, open, outcomes) VALUES (?, ?, ?, ?, ?, ?, ?)")
+	stmt := prep(conn, "INSERT INTO owed (block, hook, replay, created, matched, open, outcomes) VALUES (?, ?, ?, ?, ?, ?, ?)")
 	stmt.BindInt64(1, r.block)
 	stmt.BindInt64(2, r.hook)
 	stmt.BindInt64(3, r.replay)
@@ -36,7 +36,7 @@ func (r *owedRow) insert(conn *sqlite.Conn) error {
 }
 
 func (r *owedRow) update(conn *sqlite.Conn) error {
-	stmt := conn.Prep("UPDATE owed SET matched = ?, open = ?, outcomes = ? WHERE block = ? AND hook = ? AND replay = ?")
+	stmt := prep(conn, "UPDATE owed SET matched = ?, open = ?, outcomes = ? WHERE block = ? AND hook = ? AND replay = ?")
 	stmt.BindInt64(1, int64(r.matched))
 	stmt.BindInt64(2, int64(r.open))
 	stmt.BindBytes(3, r.outcomes)
@@ -62,7 +62,7 @@ func scanOwed(stmt *sqlite.Stmt) owedRow {
 
 // loadOwed reads one row. found is false when there is none.
 func loadOwed(conn *sqlite.Conn, block, number, replay int64) (r owedRow, found bool, err error) {
-	stmt := conn.Prep("SELECT " + owedColumns + " FROM owed WHERE block = ? AND hook = ? AND replay = ?")
+	stmt := prep(conn, "SELECT "+owedColumns+" FROM owed WHERE block = ? AND hook = ? AND replay = ?")
 	stmt.BindInt64(1, block)
 	stmt.BindInt64(2, number)
 	stmt.BindInt64(3, replay)

@@ -15,7 +15,7 @@ import (
 // Sources returns every source; see store.Registry.
 func (s *Store) Sources(ctx context.Context) (sources []hook.Source, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep("SELECT number, doc FROM sources WHERE NOT deleted ORDER BY number")
+		stmt := prep(conn, "SELECT number, doc FROM sources WHERE NOT deleted ORDER BY number")
 		return each(stmt, func() error {
 			source, err := scanSource(stmt)
 			sources = append(sources, source)
@@ -38,7 +38,7 @@ func (s *Store) CreateSource(_ context.Context, source *hook.Source) error {
 		if err != nil {
 			return nil, err
 		}
-		stmt := conn.Prep("INSERT INTO sources (name, doc) VALUES (?, ?) ON CONFLICT DO NOTHING")
+		stmt := prep(conn, "INSERT INTO sources (name, doc) VALUES (?, ?) ON CONFLICT DO NOTHING")
 		stmt.BindText(1, source.Name)
 		stmt.BindText(2, string(doc))
 		if err := run(stmt); err != nil {
@@ -66,7 +66,7 @@ func (s *Store) UpdateSource(_ context.Context, name string, change func(*hook.S
 		if err != nil {
 			return nil, err
 		}
-		stmt := conn.Prep("UPDATE sources SET doc = ? WHERE number = ?")
+		stmt := prep(conn, "UPDATE sources SET doc = ? WHERE number = ?")
 		stmt.BindText(1, string(doc))
 		stmt.BindInt64(2, source.Number)
 		return nil, run(stmt)
@@ -75,7 +75,7 @@ func (s *Store) UpdateSource(_ context.Context, name string, change func(*hook.S
 }
 
 func sourceByName(conn *sqlite.Conn, name string) (source hook.Source, err error) {
-	stmt := conn.Prep("SELECT number, doc FROM sources WHERE name = ? AND NOT deleted")
+	stmt := prep(conn, "SELECT number, doc FROM sources WHERE name = ? AND NOT deleted")
 	stmt.BindText(1, name)
 	err = each(stmt, func() (err error) { source, err = scanSource(stmt); return err })
 	if err == nil && source.Number == 0 {
@@ -87,7 +87,7 @@ func sourceByName(conn *sqlite.Conn, name string) (source hook.Source, err error
 // DeleteSource ends a source; see store.Registry.
 func (s *Store) DeleteSource(_ context.Context, name string) error {
 	return s.write(true, 1, func(conn *sqlite.Conn) (func(), error) {
-		stmt := conn.Prep("UPDATE sources SET deleted = 1 WHERE name = ? AND NOT deleted")
+		stmt := prep(conn, "UPDATE sources SET deleted = 1 WHERE name = ? AND NOT deleted")
 		stmt.BindText(1, name)
 		if err := run(stmt); err != nil {
 			return nil, err
@@ -102,7 +102,7 @@ func (s *Store) DeleteSource(_ context.Context, name string) error {
 // EventHooks returns every hook and their revision; see store.Registry.
 func (s *Store) EventHooks(ctx context.Context) (hooks []hook.EventHook, revision int64, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) (err error) {
-		stmt := conn.Prep("SELECT coalesce(max(revision), 0) FROM revisions")
+		stmt := prep(conn, "SELECT coalesce(max(revision), 0) FROM revisions")
 		if err := each(stmt, func() error { revision = stmt.ColumnInt64(0); return nil }); err != nil {
 			return err
 		}
@@ -115,13 +115,39 @@ func (s *Store) EventHooks(ctx context.Context) (hooks []hook.EventHook, revisio
 const hookColumns = "number, revision, doc, hold_reason, hold_since, hold_total, hold_recheck, hold_changes"
 
 func loadHooks(conn *sqlite.Conn) (hooks []hook.EventHook, err error) {
-	stmt := conn.Prep("SELECT " + hookColumns + " FROM hooks WHERE NOT deleted ORDER BY number")
+	stmt := prep(conn, "SELECT "+hookColumns+" FROM hooks WHERE NOT deleted ORDER BY number")
 	err = each(stmt, func() error {
 		h, err := scanHook(stmt)
 		hooks = append(hooks, h)
 		return err
 	})
 	return hooks, err
+}
+
+// snapshot is the hooks there were when the store was not locked yet: to decode
+// hundreds of them takes milliseconds, in which no event could be kept.
+type snapshot struct {
+	hooks  []hook.EventHook
+	change int64 // s.hookChanges before they were read
+}
+
+func (s *Store) snapshot(ctx context.Context) (before snapshot, err error) {
+	s.mu.Lock()
+	before.change = s.hookChanges
+	s.mu.Unlock()
+	err = s.read(ctx, func(conn *sqlite.Conn) (err error) {
+		before.hooks, err = loadHooks(conn)
+		return err
+	})
+	return before, err
+}
+
+// now returns the hooks there are, for one use, with the store locked.
+func (before *snapshot) now(s *Store, conn *sqlite.Conn) ([]hook.EventHook, error) {
+	if before.change == s.hookChanges {
+		return before.hooks, nil
+	}
+	return loadHooks(conn)
 }
 
 func scanHook(stmt *sqlite.Stmt) (h hook.EventHook, err error) {
@@ -141,7 +167,7 @@ func scanHook(stmt *sqlite.Stmt) (h hook.EventHook, err error) {
 func (s *Store) HookIDs(ctx context.Context) (map[int64]string, error) {
 	ids := make(map[int64]string)
 	err := s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep("SELECT number, id FROM hooks")
+		stmt := prep(conn, "SELECT number, id FROM hooks")
 		return each(stmt, func() error { ids[stmt.ColumnInt64(0)] = stmt.ColumnText(1); return nil })
 	})
 	return ids, err
@@ -151,16 +177,20 @@ func (s *Store) HookIDs(ctx context.Context) (map[int64]string, error) {
 func (s *Store) SourceNames(ctx context.Context) (map[int64]string, error) {
 	names := make(map[int64]string)
 	err := s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep("SELECT number, name FROM sources")
+		stmt := prep(conn, "SELECT number, name FROM sources")
 		return each(stmt, func() error { names[stmt.ColumnInt64(0)] = stmt.ColumnText(1); return nil })
 	})
 	return names, err
 }
 
 // CreateEventHook keeps a hook; see store.Registry.
-func (s *Store) CreateEventHook(_ context.Context, h *hook.EventHook, guard func(others []hook.EventHook) error) error {
+func (s *Store) CreateEventHook(ctx context.Context, h *hook.EventHook, guard func(others []hook.EventHook) error) error {
+	before, err := s.snapshot(ctx)
+	if err != nil {
+		return err
+	}
 	return s.write(true, 2, func(conn *sqlite.Conn) (func(), error) {
-		others, err := loadHooks(conn)
+		others, err := before.now(s, conn)
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +201,7 @@ func (s *Store) CreateEventHook(_ context.Context, h *hook.EventHook, guard func
 		if kept.Blocked() != "" {
 			kept.Hold.Since = h.Created
 		}
-		stmt := conn.Prep("INSERT INTO hooks (id, revision, doc) VALUES (?, 0, '') ON CONFLICT DO NOTHING")
+		stmt := prep(conn, "INSERT INTO hooks (id, revision, doc) VALUES (?, 0, '') ON CONFLICT DO NOTHING")
 		stmt.BindText(1, h.ID)
 		if err := run(stmt); err != nil {
 			return nil, err
@@ -183,14 +213,21 @@ func (s *Store) CreateEventHook(_ context.Context, h *hook.EventHook, guard func
 		if err := saveHook(conn, &kept, h.Created); err != nil {
 			return nil, err
 		}
-		return func() { *h, s.revision = kept, kept.Revision }, nil
+		return func() {
+			*h, s.revision = kept, kept.Revision
+			s.hookChanges++
+		}, nil
 	})
 }
 
 // UpdateEventHook changes a hook; see store.Registry.
-func (s *Store) UpdateEventHook(_ context.Context, id string, now time.Time, change func(*hook.EventHook, []hook.EventHook) error) (h hook.EventHook, err error) {
+func (s *Store) UpdateEventHook(ctx context.Context, id string, now time.Time, change func(*hook.EventHook, []hook.EventHook) error) (h hook.EventHook, err error) {
+	snapshot, err := s.snapshot(ctx)
+	if err != nil {
+		return h, err
+	}
 	err = s.write(true, 2, func(conn *sqlite.Conn) (func(), error) {
-		hooks, err := loadHooks(conn)
+		hooks, err := snapshot.now(s, conn)
 		if err != nil {
 			return nil, err
 		}
@@ -210,7 +247,10 @@ func (s *Store) UpdateEventHook(_ context.Context, id string, now time.Time, cha
 		if err := saveHook(conn, &h, now); err != nil {
 			return nil, err
 		}
-		return func() { s.revision = h.Revision }, nil
+		return func() {
+			s.revision = h.Revision
+			s.hookChanges++
+		}, nil
 	})
 	return h, err
 }
@@ -243,7 +283,7 @@ func saveHook(conn *sqlite.Conn, h *hook.EventHook, at time.Time) error {
 	if doc, err = json.Marshal(h); err != nil {
 		return err
 	}
-	stmt := conn.Prep("UPDATE hooks SET revision = ?, doc = ? WHERE number = ?")
+	stmt := prep(conn, "UPDATE hooks SET revision = ?, doc = ? WHERE number = ?")
 	stmt.BindInt64(1, h.Revision)
 	stmt.BindText(2, string(doc))
 	stmt.BindInt64(3, h.Number)
@@ -251,7 +291,7 @@ func saveHook(conn *sqlite.Conn, h *hook.EventHook, at time.Time) error {
 }
 
 func newRevision(conn *sqlite.Conn, number int64, at time.Time, doc []byte) (int64, error) {
-	stmt := conn.Prep("INSERT INTO revisions (hook, at, doc) VALUES (?, ?, ?)")
+	stmt := prep(conn, "INSERT INTO revisions (hook, at, doc) VALUES (?, ?, ?)")
 	stmt.BindInt64(1, number)
 	stmt.BindInt64(2, micros(at))
 	if doc == nil {
@@ -264,7 +304,7 @@ func newRevision(conn *sqlite.Conn, number int64, at time.Time, doc []byte) (int
 }
 
 func saveHold(conn *sqlite.Conn, number int64, h hook.Hold) error {
-	stmt := conn.Prep("UPDATE hooks SET hold_reason = ?, hold_since = ?, hold_total = ?, hold_recheck = ?, hold_changes = ? WHERE number = ?")
+	stmt := prep(conn, "UPDATE hooks SET hold_reason = ?, hold_since = ?, hold_total = ?, hold_recheck = ?, hold_changes = ? WHERE number = ?")
 	stmt.BindText(1, string(h.Reason))
 	stmt.BindInt64(2, micros(h.Since))
 	stmt.BindInt64(3, h.Total.Microseconds())
@@ -288,7 +328,7 @@ func (s *Store) DeleteEventHook(_ context.Context, id string, now time.Time, gua
 		if err != nil {
 			return nil, err
 		}
-		stmt := conn.Prep("UPDATE hooks SET deleted = 1, revision = ?, doc = '{}' WHERE number = ?")
+		stmt := prep(conn, "UPDATE hooks SET deleted = 1, revision = ?, doc = '{}' WHERE number = ?")
 		stmt.BindInt64(1, revision)
 		stmt.BindInt64(2, h.Number)
 		if err := run(stmt); err != nil {
@@ -311,6 +351,7 @@ func (s *Store) DeleteEventHook(_ context.Context, id string, now time.Time, gua
 		return func() {
 			then()
 			s.deleted[h.Number], s.revision = true, revision
+			s.hookChanges++
 			for _, key := range ended {
 				s.leases.drop(key)
 			}
@@ -319,7 +360,7 @@ func (s *Store) DeleteEventHook(_ context.Context, id string, now time.Time, gua
 }
 
 func hookBy(conn *sqlite.Conn, where string, bind func(*sqlite.Stmt)) (h hook.EventHook, err error) {
-	stmt := conn.Prep("SELECT " + hookColumns + " FROM hooks WHERE NOT deleted AND " + where)
+	stmt := prep(conn, "SELECT "+hookColumns+" FROM hooks WHERE NOT deleted AND "+where)
 	bind(stmt)
 	err = each(stmt, func() (err error) { h, err = scanHook(stmt); return err })
 	if err == nil && h.Number == 0 {
@@ -338,7 +379,7 @@ func (s *Store) Hold(_ context.Context, number int64, reason hook.Reason, now, r
 		before := h.Hold
 		h.Hold.Reason, h.Hold.Recheck = reason, recheck
 		hold = clockHold(before, h.Hold, h.Blocked() != "", now)
-		return nil, saveHold(conn, number, hold)
+		return func() { s.hookChanges++ }, saveHold(conn, number, hold)
 	})
 	return hold, err
 }
@@ -346,7 +387,7 @@ func (s *Store) Hold(_ context.Context, number int64, reason hook.Reason, now, r
 // Canary returns the canary; see store.Registry.
 func (s *Store) Canary(ctx context.Context) (sealed []byte, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		stmt := conn.Prep("SELECT value FROM meta WHERE name = 'canary'")
+		stmt := prep(conn, "SELECT value FROM meta WHERE name = 'canary'")
 		return each(stmt, func() error { sealed = blob(stmt, 0); return nil })
 	})
 	return sealed, err
@@ -355,7 +396,7 @@ func (s *Store) Canary(ctx context.Context) (sealed []byte, err error) {
 // SetCanary keeps the canary; see store.Registry.
 func (s *Store) SetCanary(_ context.Context, sealed []byte) error {
 	return s.write(true, 1, func(conn *sqlite.Conn) (func(), error) {
-		stmt := conn.Prep("INSERT INTO meta (name, value) VALUES ('canary', ?) ON CONFLICT DO NOTHING")
+		stmt := prep(conn, "INSERT INTO meta (name, value) VALUES ('canary', ?) ON CONFLICT DO NOTHING")
 		stmt.BindBytes(1, sealed)
 		if err := run(stmt); err != nil {
 			return nil, err

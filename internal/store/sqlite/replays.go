@@ -16,7 +16,7 @@ func (s *Store) CreateReplay(_ context.Context, r *store.Replay) error {
 		if s.deleted[r.Hook] {
 			return nil, store.ErrNotFound
 		}
-		stmt := conn.Prep("INSERT INTO replays (id, hook, created, origin_hook, origin_replay) VALUES (?, ?, ?, ?, ?)")
+		stmt := prep(conn, "INSERT INTO replays (id, hook, created, origin_hook, origin_replay) VALUES (?, ?, ?, ?, ?)")
 		stmt.BindText(1, r.ID)
 		stmt.BindInt64(2, r.Hook)
 		stmt.BindInt64(3, micros(r.Created))

@@ -151,7 +151,7 @@ CREATE TABLE digests (chunk INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 // migrate brings the schema up to this program's version, one transaction a step.
 func migrate(conn *sqlite.Conn) (err error) {
-	version, err := sqlitex.ResultInt(conn.Prep("PRAGMA user_version"))
+	version, err := sqlitex.ResultInt(prep(conn, "PRAGMA user_version"))
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 // remember keeps the key of an event that is about to become seq. When the
 // source has sent its uuid before, it returns that event's number instead.
 func remember(conn *sqlite.Conn, key int64, e pack.Seen) (before hook.Seq, err error) {
-	insert := conn.Prep("INSERT INTO seen (key, entries) VALUES (?, ?) ON CONFLICT DO NOTHING")
+	insert := prep(conn, "INSERT INTO seen (key, entries) VALUES (?, ?) ON CONFLICT DO NOTHING")
 	insert.BindInt64(1, key)
 	insert.BindBytes(2, pack.AppendSeen(make([]byte, 0, 48), e))
 	if err := run(insert); err != nil {
@@ -27,7 +27,7 @@ func remember(conn *sqlite.Conn, key int64, e pack.Seen) (before hook.Seq, err e
 			return other.Seq, nil
 		}
 	}
-	update := conn.Prep("UPDATE seen SET entries = ? WHERE key = ?")
+	update := prep(conn, "UPDATE seen SET entries = ? WHERE key = ?")
 	update.BindBytes(1, pack.AppendSeen(raw, e))
 	update.BindInt64(2, key)
 	return 0, run(update)
@@ -35,7 +35,7 @@ func remember(conn *sqlite.Conn, key int64, e pack.Seen) (before hook.Seq, err e
 
 // seenEntries returns the raw entries under a key, nil when there are none.
 func seenEntries(conn *sqlite.Conn, key int64) ([]byte, error) {
-	stmt := conn.Prep("SELECT entries FROM seen WHERE key = ?")
+	stmt := prep(conn, "SELECT entries FROM seen WHERE key = ?")
 	stmt.BindInt64(1, key)
 	var raw []byte
 	err := each(stmt, func() error { raw = blob(stmt, 0); return nil })

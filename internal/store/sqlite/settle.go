@@ -124,7 +124,7 @@ func insertDelivery(conn *sqlite.Conn, o *store.Outcome, created time.Time) erro
 	if o.Attempt != nil {
 		first, held, log, attempts = o.Attempt.At, o.HeldAtFirst, pack.AppendAttempt(nil, *o.Attempt), 1
 	}
-	stmt := conn.Prep(`INSERT INTO deliveries
+	stmt := prep(conn, `INSERT INTO deliveries
 		(seq, hook, replay, state, reason, created, due, first, held, attempts, log, response)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 	stmt.BindInt64(1, int64(o.Seq))
@@ -150,7 +150,7 @@ func (w *settler) updateRow(o *store.Outcome, id int64) error {
 	}
 	var log []byte
 	var first, held int64
-	read := w.conn.Prep("SELECT log, first, held FROM deliveries WHERE id = ?")
+	read := prep(w.conn, "SELECT log, first, held FROM deliveries WHERE id = ?")
 	read.BindInt64(1, id)
 	err = each(read, func() error {
 		log, first, held = blob(read, 0), read.ColumnInt64(1), read.ColumnInt64(2)
@@ -166,7 +166,7 @@ func (w *settler) updateRow(o *store.Outcome, id int64) error {
 			first, held = micros(o.Attempt.At), o.HeldAtFirst.Microseconds()
 		}
 	}
-	stmt := w.conn.Prep(`UPDATE deliveries
+	stmt := prep(w.conn, `UPDATE deliveries
 		SET state = ?, reason = ?, due = CASE WHEN ?3 > 0 THEN ?3 ELSE due END, first = ?, held = ?,
 			attempts = attempts + ?, log = ?, response = ?
 		WHERE id = ?`)
@@ -217,7 +217,7 @@ func (s *Store) Expire(_ context.Context, number int64, before, now time.Time, r
 
 // expireRows ends up to limit deliveries that were attempted.
 func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
-	stmt := conn.Prep("SELECT id, seq, replay FROM deliveries WHERE hook = +? AND state = 0 AND created < +? ORDER BY created")
+	stmt := prep(conn, "SELECT id, seq, replay FROM deliveries WHERE hook = +? AND state = 0 AND created < +? ORDER BY created")
 	stmt.BindInt64(1, number)
 	stmt.BindInt64(2, micros(before))
 	var ids []int64
@@ -233,7 +233,7 @@ func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Tim
 		return nil, err
 	}
 	for _, id := range ids {
-		update := conn.Prep("UPDATE deliveries SET state = 3, reason = ? WHERE id = ?")
+		update := prep(conn, "UPDATE deliveries SET state = 3, reason = ? WHERE id = ?")
 		update.BindText(1, string(reason))
 		update.BindInt64(2, id)
 		if err := run(update); err != nil {
@@ -246,7 +246,7 @@ func (s *Store) expireRows(conn *sqlite.Conn, number int64, before, now time.Tim
 // expireFresh ends up to limit deliveries, of each query of dueFresh, that were
 // never attempted.
 func (s *Store) expireFresh(conn *sqlite.Conn, query string, number int64, before, now time.Time, reason hook.Reason, limit int) (dead []hook.Key, err error) {
-	stmt := conn.Prep(query)
+	stmt := prep(conn, query)
 	stmt.BindInt64(1, number)
 	var rows []owedRow
 	err = upTo(limit, stmt, func() (int, error) {

@@ -89,7 +89,7 @@ func (s *sieve) look(chunk int64) error {
 		return nil
 	}
 	s.chunk, s.read, s.known = chunk, true, false
-	stmt := s.conn.Prep("SELECT body FROM digests WHERE chunk = ?")
+	stmt := prep(s.conn, "SELECT body FROM digests WHERE chunk = ?")
 	stmt.BindInt64(1, chunk)
 	return each(stmt, func() error {
 		s.known = true
@@ -100,7 +100,7 @@ func (s *sieve) look(chunk int64) error {
 
 // newestUpTo returns the newest block up to one, 0 when there is none.
 func newestUpTo(conn *sqlite.Conn, block int64) (id int64, err error) {
-	stmt := conn.Prep("SELECT max(id) FROM blocks WHERE id <= ?")
+	stmt := prep(conn, "SELECT max(id) FROM blocks WHERE id <= ?")
 	stmt.BindInt64(1, block)
 	err = each(stmt, func() error { id = stmt.ColumnInt64(0); return nil })
 	return id, err

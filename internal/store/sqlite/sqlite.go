@@ -11,11 +11,13 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -32,40 +34,47 @@ type Options struct {
 	// Path of the database file. It and missing directories are made for their
 	// owner only.
 	Path string
+	// Log is told of damage; nil for nowhere.
+	Log *slog.Logger
 }
 
 // Store is a store in one file.
 type Store struct {
 	path     string
+	log      *slog.Logger
 	identity store.Identity
 	lock     *os.File
 
 	// mu guards the one connection that writes, and everything below it.
-	mu        sync.Mutex
-	conn      *sqlite.Conn
-	synced    bool // what PRAGMA synchronous of conn is: FULL or NORMAL
-	closed    bool
-	nextBlock int64
-	revision  int64
-	counts    counters
-	deleted   map[int64]bool // numbers of deleted hooks
-	leases    leases
-	epoch     int64 // of the newest lease
-	pruneFrom int64 // the block at which Prune goes on
-	unflushed int   // estimated pages in the WAL since the last checkpoint
-	digester  digester
+	mu          sync.Mutex
+	conn        *sqlite.Conn
+	synced      bool // what PRAGMA synchronous of conn is: FULL or NORMAL
+	closed      bool
+	nextBlock   int64
+	revision    int64
+	hookChanges int64 // how often hooks or holds have changed
+	counts      counters
+	deleted     map[int64]bool // numbers of deleted hooks
+	leases      leases
+	epoch       int64 // of the newest lease
+	pruneFrom   int64 // the block at which Prune goes on
+	unflushed   int   // estimated pages in the WAL since the last checkpoint
+	digester    digester
 
-	readers       chan *sqlite.Conn // idle ones, of opened in all
-	opened        int
-	checkpoint    chan struct{}
-	done          chan struct{}
-	endBackground context.CancelFunc
-	background    sync.WaitGroup
+	// Idle connections that read, of opened in all. One is for claims alone:
+	// what is sent must not wait for those who look.
+	readers, claimers chan *sqlite.Conn
+	opened            int
+	checkpoint        chan struct{}
+	done              chan struct{}
+	endBackground     context.CancelFunc
+	background        sync.WaitGroup
 }
 
 var _ store.Store = (*Store)(nil)
 
-// maxReaders bounds the connections that read at once; further readers wait.
+// maxReaders bounds the connections that read at once, besides the one for
+// claims; further readers wait.
 const maxReaders = 4
 
 // Open opens or makes the store. It refuses a file that another process has
@@ -78,9 +87,11 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	}
 	s := &Store{
 		path:       opts.Path,
+		log:        cmp.Or(opts.Log, slog.New(slog.DiscardHandler)),
 		leases:     make(leases),
 		digester:   newDigester(),
 		readers:    make(chan *sqlite.Conn, maxReaders),
+		claimers:   make(chan *sqlite.Conn, 1),
 		checkpoint: make(chan struct{}, 1),
 		done:       make(chan struct{}),
 	}
@@ -89,6 +100,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 			_ = s.release()
 		}
 	}()
+	defer catch(&err)
 	if s.lock, err = lockFile(opts.Path + ".lock"); err != nil {
 		return nil, err
 	}
@@ -110,13 +122,15 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if err := s.load(); err != nil {
 		return nil, err
 	}
-	for range maxReaders {
-		conn, err := s.connect()
-		if err != nil {
-			return nil, err
+	for _, readers := range []chan *sqlite.Conn{s.readers, s.claimers} {
+		for range cap(readers) {
+			conn, err := s.connect()
+			if err != nil {
+				return nil, err
+			}
+			readers <- conn
+			s.opened++
 		}
-		s.readers <- conn
-		s.opened++
 	}
 	if err := syncDir(dir); err != nil {
 		return nil, err
@@ -164,19 +178,19 @@ func (s *Store) load() error {
 	if err := s.loadIdentity(); err != nil {
 		return err
 	}
-	last, err := sqlitex.ResultInt64(s.conn.Prep(`SELECT max(coalesce((SELECT max(id) FROM blocks), 0),
+	last, err := sqlitex.ResultInt64(prep(s.conn, `SELECT max(coalesce((SELECT max(id) FROM blocks), 0),
 		coalesce((SELECT value FROM meta WHERE name = 'last_block'), 0))`))
 	if err != nil {
 		return err
 	}
 	// Block 0 is never used, so that no Seq is 0.
 	s.nextBlock = last + 1
-	s.revision, err = sqlitex.ResultInt64(s.conn.Prep("SELECT coalesce(max(revision), 0) FROM revisions"))
+	s.revision, err = sqlitex.ResultInt64(prep(s.conn, "SELECT coalesce(max(revision), 0) FROM revisions"))
 	if err != nil {
 		return err
 	}
 	s.deleted = make(map[int64]bool)
-	stmt := s.conn.Prep("SELECT number FROM hooks WHERE deleted")
+	stmt := prep(s.conn, "SELECT number FROM hooks WHERE deleted")
 	if err := each(stmt, func() error { s.deleted[stmt.ColumnInt64(0)] = true; return nil }); err != nil {
 		return err
 	}
@@ -194,7 +208,7 @@ func (s *Store) load() error {
 }
 
 func (s *Store) loadIdentity() error {
-	stmt := s.conn.Prep("SELECT value FROM meta WHERE name = 'identity'")
+	stmt := prep(s.conn, "SELECT value FROM meta WHERE name = 'identity'")
 	found, err := stmt.Step()
 	if err != nil {
 		return err
@@ -213,7 +227,7 @@ func (s *Store) loadIdentity() error {
 	if found {
 		return nil
 	}
-	insert := s.conn.Prep("INSERT INTO meta (name, value) VALUES ('identity', ?)")
+	insert := prep(s.conn, "INSERT INTO meta (name, value) VALUES ('identity', ?)")
 	insert.BindBytes(1, b[:])
 	return run(insert)
 }
@@ -240,7 +254,12 @@ func (s *Store) Close() error {
 func (s *Store) release() error {
 	var err error
 	for range s.opened {
-		err = errors.Join(err, (<-s.readers).Close())
+		select {
+		case conn := <-s.readers:
+			err = errors.Join(err, conn.Close())
+		case conn := <-s.claimers:
+			err = errors.Join(err, conn.Close())
+		}
 	}
 	if s.conn != nil {
 		err = errors.Join(err, s.conn.Close())

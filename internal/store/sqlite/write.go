@@ -21,6 +21,7 @@ const flushPages = 4096
 // it, and only it. do must leave memory alone: what it changes there it changes
 // in then, which runs when the commit has succeeded.
 func (s *Store) write(sync bool, pages int, do func(*sqlite.Conn) (then func(), err error)) (err error) {
+	defer catch(&err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -29,22 +30,15 @@ func (s *Store) write(sync bool, pages int, do func(*sqlite.Conn) (then func(), 
 	if err := s.setSync(sync); err != nil {
 		return err
 	}
-	if err := run(s.conn.Prep("BEGIN IMMEDIATE")); err != nil {
+	if err := run(prep(s.conn, "BEGIN IMMEDIATE")); err != nil {
 		return unavailable(err)
 	}
-	defer func() {
-		// Still open when do or COMMIT has failed, and when a caller's function
-		// has panicked inside do.
-		if s.conn.AutocommitEnabled() {
-			return
-		}
-		if undo := run(s.conn.Prep("ROLLBACK")); undo != nil {
-			err = errors.Join(err, undo)
-		}
-	}()
+	// It is still open when do or COMMIT has failed, and when a caller's function
+	// has panicked inside do.
+	defer rollback(s.conn, &err)
 	then, err := do(s.conn)
 	if err == nil {
-		err = run(s.conn.Prep("COMMIT"))
+		err = run(prep(s.conn, "COMMIT"))
 	}
 	if err != nil {
 		return unavailable(err)
@@ -72,7 +66,7 @@ func (s *Store) setSync(on bool) error {
 	if on {
 		pragma = "PRAGMA synchronous = " + full
 	}
-	if err := run(s.conn.Prep(pragma)); err != nil {
+	if err := run(prep(s.conn, pragma)); err != nil {
 		return err
 	}
 	s.synced = on
@@ -94,31 +88,48 @@ func unavailable(err error) error {
 
 // read runs do on a connection of its own, in one snapshot. It ends early when
 // ctx does.
-func (s *Store) read(ctx context.Context, do func(*sqlite.Conn) error) (err error) {
+func (s *Store) read(ctx context.Context, do func(*sqlite.Conn) error) error {
+	return s.readOn(ctx, s.readers, nil, do)
+}
+
+// readOn is read on a connection of either of two sets.
+func (s *Store) readOn(ctx context.Context, one, other chan *sqlite.Conn, do func(*sqlite.Conn) error) (err error) {
+	defer catch(&err)
 	var conn *sqlite.Conn
+	from := one
 	select {
-	case conn = <-s.readers:
+	case conn = <-one:
+	case conn = <-other:
+		from = other
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.done:
 		return errClosed
 	}
-	defer func() { s.readers <- conn }()
+	defer func() { from <- conn }()
 	conn.SetInterrupt(ctx.Done())
-	defer conn.SetInterrupt(nil)
 	defer func() {
-		if sqlite.ErrCode(err) == sqlite.ResultInterrupt && ctx.Err() != nil {
-			err = ctx.Err()
-		}
-	}()
-	end := sqlitex.Transaction(conn)
-	defer func() {
-		end(&err)
+		conn.SetInterrupt(nil)
+		rollback(conn, &err)
 		if err != nil && ctx.Err() != nil {
 			err = ctx.Err()
 		}
 	}()
-	return do(conn)
+	defer catch(&err) // before the above, which may need to be caught itself
+	if err := run(prep(conn, "BEGIN")); err != nil {
+		return unavailable(err)
+	}
+	return unavailable(do(conn))
+}
+
+// rollback ends a transaction that is still open.
+func rollback(conn *sqlite.Conn, err *error) {
+	if conn.AutocommitEnabled() {
+		return
+	}
+	if undo := run(prep(conn, "ROLLBACK")); undo != nil {
+		*err = errors.Join(*err, undo)
+	}
 }
 
 // runCheckpoints moves pages from the WAL to the database file whenever enough
@@ -142,6 +153,31 @@ func (s *Store) runCheckpoints(conn *sqlite.Conn) {
 			_ = sqlitex.ExecuteTransient(s.conn, "PRAGMA wal_checkpoint(PASSIVE)", nil)
 		}
 		s.mu.Unlock()
+	}
+}
+
+// unprepared is the panic of prep: catch takes it for what it is.
+type unprepared struct{ error }
+
+// prep returns a statement that is kept compiled. It can fail only because of
+// the disk, or of ctx, at any of a hundred places: it panics, and whoever began
+// the transaction catches that and returns the error.
+func prep(conn *sqlite.Conn, query string) *sqlite.Stmt {
+	stmt, err := conn.Prepare(query)
+	if err != nil {
+		panic(unprepared{err})
+	}
+	return stmt
+}
+
+// catch makes the panic of prep an error.
+func catch(err *error) {
+	switch failure := recover().(type) {
+	case nil:
+	case unprepared:
+		*err = unavailable(failure.error)
+	default:
+		panic(failure)
 	}
 }
 

@@ -81,6 +81,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Fixture) {
 		{"deliveries", deliveryListTests},
 		{"prune", pruneTests},
 		{"forget", forgetTests},
+		{"cluster", clusterTests},
 		{"whole", wholeTests},
 		{"failures", failureTests},
 	} {

@@ -136,6 +136,7 @@ func (k *kit) calls(ctx context.Context) map[string]func() error {
 		"Prune":       func() error { _, _, err := k.s.Prune(ctx, k.now(), 1); return err },
 		"PruneOldest": func() error { _, err := k.s.PruneOldest(ctx, 1); return err },
 		"Forget":      func() error { _, err := k.s.Forget(ctx, k.now(), 1); return err },
+		"Beat":        func() error { _, err := k.s.Beat(ctx); return err },
 	}
 }
 

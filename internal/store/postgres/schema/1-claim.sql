@@ -1,10 +1,30 @@
+-- not_deleted tells whether what is owed to a hook counts although nobody holds
+-- it, or its lease has ended: with a deleted hook all was cancelled that was not
+-- being sent.
+CREATE FUNCTION not_deleted(p_hook bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted);
+END $$;
+
 -- slots_of tells which slots a mask has.
 CREATE FUNCTION slots_of(p_mask bigint) RETURNS SETOF integer LANGUAGE sql IMMUTABLE AS
 	$$ SELECT s FROM generate_series(0, 63) s WHERE (p_mask >> s) & 1 = 1 $$;
 
 -- lowest_slots is a mask of the first so many slots of a mask.
-CREATE FUNCTION lowest_slots(p_mask bigint, p_count integer) RETURNS bigint LANGUAGE sql IMMUTABLE AS
-	$$ SELECT bit_or(1::bigint << s) FROM (SELECT s FROM slots_of(p_mask) s ORDER BY s LIMIT p_count) t $$;
+CREATE FUNCTION lowest_slots(p_mask bigint, p_count integer) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+	lowest bigint := 0;
+	room   integer := p_count;
+BEGIN
+	FOR s IN 0..63 LOOP
+		EXIT WHEN room = 0;
+		IF (p_mask >> s) & 1 = 1 THEN
+			lowest := lowest | (1::bigint << s);
+			room := room - 1;
+		END IF;
+	END LOOP;
+	RETURN lowest;
+END $$;
 
 -- claim leases up to p_limit deliveries of a hook that are due, those due
 -- longest first. A row of kind 0 is of a block's work (at is the block, mask the
@@ -34,7 +54,7 @@ BEGIN
 	PERFORM set_config('synchronous_commit', 'off', true);
 	kind := 2;
 	due := 0;
-	IF NOT EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted) THEN
+	IF NOT not_deleted(p_hook) THEN
 		RETURN NEXT;
 		RETURN;
 	END IF;
@@ -73,6 +93,8 @@ BEGIN
 		END IF;
 		lease_number := lease_number + 1;
 	END LOOP;
+	CLOSE queue;
+	CLOSE again;
 	kind := 2;
 	due := CASE WHEN more OR fresh OR retry THEN p_now
 		ELSE coalesce(next_due(p_hook, p_now, c, p_lease, lease_number), 0) END;
@@ -84,15 +106,16 @@ END $$;
 -- of its lease. p_now is the time by the clock that due times go by, p_clock the
 -- same time by the clock that leases go by.
 CREATE FUNCTION next_due(p_hook bigint, p_now bigint, p_clock bigint, p_lease bigint, p_end bigint)
-RETURNS bigint LANGUAGE sql VOLATILE AS $$
-	SELECT least(
+RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN least(
 		(SELECT min(t.created) FROM work t WHERE t.hook = p_hook AND t.created > p_now AND t.until <= p_clock),
 		(SELECT t.due FROM retries t WHERE t.hook = p_hook AND t.due > p_now AND t.until <= p_clock ORDER BY t.due LIMIT 1),
 		(SELECT min(t.until) FROM work t WHERE t.hook = p_hook AND t.until > p_clock
 			AND (t.lease < p_lease OR t.lease >= p_end)) - p_clock + p_now,
-		(SELECT min(t.until) FROM retries t WHERE t.hook = p_hook AND t.until > p_clock
-			AND (t.lease < p_lease OR t.lease >= p_end)) - p_clock + p_now)
-$$;
+		(SELECT min(t.until) FROM retries t WHERE t.hook = p_hook AND t.until > 0 AND t.until > p_clock
+			AND (t.lease < p_lease OR t.lease >= p_end)) - p_clock + p_now);
+END $$;
 
 -- renew lengthens leases that are held to p_for from now. lost are the slots,
 -- for each of the work's leases, that are not, and own_lost the places, from 1,
@@ -111,7 +134,7 @@ BEGIN
 	lost := g_mask;
 	FOR i IN 1..cardinality(g_block) LOOP
 		FOR w IN SELECT t.ctid AS place, t.* FROM work t
-			WHERE t.block = g_block[i] AND t.hook = g_hook[i] AND t.replay = g_replay[i]
+			WHERE t.block = g_block[i] AND t.hook + 0 = g_hook[i] AND t.replay = g_replay[i]
 				AND t.lease = g_lease[i] AND t.until > c
 			FOR UPDATE
 		LOOP
@@ -130,7 +153,7 @@ BEGIN
 		SELECT * FROM unnest(x_seq, x_hook, x_replay, x_lease) WITH ORDINALITY AS x (seq, hook, replay, lease, i)
 	), u AS (
 		UPDATE retries t SET until = c + p_for FROM x
-		WHERE t.seq = x.seq AND t.hook = x.hook AND t.replay = x.replay AND t.lease = x.lease AND t.until > c
+		WHERE t.seq = x.seq AND t.hook + 0 = x.hook AND t.replay = x.replay AND t.lease = x.lease AND t.until + 0 > c -- not by retries_leased
 		RETURNING x.i)
 	SELECT array_agg(x.i) INTO own_lost FROM x WHERE x.i NOT IN (SELECT i FROM u);
 END $$;
@@ -142,20 +165,20 @@ DECLARE
 	c     bigint := clock();
 	bit   bigint := 1::bigint << (p_seq & 63)::integer;
 	ends  bigint;
-	alive boolean := EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted);
+	alive boolean := not_deleted(p_hook);
 BEGIN
 	SELECT t.until INTO ends FROM work t
-	WHERE t.block = p_seq >> 6 AND t.hook = p_hook AND t.replay = p_replay AND t.open & bit != 0;
+	WHERE t.block = p_seq >> 6 AND t.hook + 0 = p_hook AND t.replay = p_replay AND t.open & bit != 0;
 	IF FOUND THEN
 		RETURN CASE WHEN alive AND ends <= c THEN 2 ELSE 1 END;
 	END IF;
 	UPDATE retries t SET due = p_now
-	WHERE t.seq = p_seq AND t.hook = p_hook AND t.replay = p_replay AND t.until <= c AND alive;
+	WHERE t.seq = p_seq AND t.hook + 0 = p_hook AND t.replay = p_replay AND t.until <= c AND alive;
 	IF FOUND THEN
 		RETURN 2;
 	END IF;
-	IF EXISTS (SELECT FROM work t WHERE t.block = p_seq >> 6 AND t.hook = p_hook AND t.replay = p_replay AND t.matched & bit != 0)
-		OR EXISTS (SELECT FROM settled t WHERE t.block = p_seq >> 6 AND t.hook = p_hook AND t.replay = p_replay AND t.matched & bit != 0)
+	IF EXISTS (SELECT FROM work t WHERE t.block = p_seq >> 6 AND t.hook + 0 = p_hook AND t.replay = p_replay AND t.matched & bit != 0)
+		OR EXISTS (SELECT FROM settled t WHERE t.block = p_seq >> 6 AND t.hook + 0 = p_hook AND t.replay = p_replay AND t.matched & bit != 0)
 	THEN
 		RETURN 1;
 	END IF;
@@ -166,6 +189,8 @@ END $$;
 CREATE FUNCTION release(p_lease bigint, p_end bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('synchronous_commit', 'off', true);
-	UPDATE work SET lease = 0, until = 0, node = 0 WHERE lease >= p_lease AND lease < p_end;
-	UPDATE retries SET lease = 0, until = 0, node = 0 WHERE lease >= p_lease AND lease < p_end;
+	UPDATE work SET lease = 0, until = 0, node = 0 WHERE ctid = ANY (ARRAY(
+		SELECT ctid FROM work WHERE lease >= p_lease AND lease < p_end FOR UPDATE SKIP LOCKED));
+	UPDATE retries SET lease = 0, until = 0, node = 0 WHERE ctid = ANY (ARRAY(
+		SELECT ctid FROM retries WHERE lease >= p_lease AND lease < p_end FOR UPDATE SKIP LOCKED));
 END $$;

@@ -1,14 +1,15 @@
 -- still_owed tells whether anybody is owed anything of the blocks from p_first
 -- up to p_end. What is held of a deleted hook counts too: its last attempt may
 -- be under way.
-CREATE FUNCTION still_owed(p_first bigint, p_end bigint) RETURNS boolean LANGUAGE sql VOLATILE AS $$
-	SELECT EXISTS (
-			SELECT FROM work t JOIN hooks h ON h.number = t.hook
-			WHERE t.block >= p_first AND t.block < p_end AND (NOT h.deleted OR t.until > clock()))
+CREATE FUNCTION still_owed(p_first bigint, p_end bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+	c bigint := clock();
+BEGIN
+	RETURN EXISTS (
+			SELECT FROM work t WHERE t.block >= p_first AND t.block < p_end AND (t.until > c OR not_deleted(t.hook)))
 		OR EXISTS (
-			SELECT FROM retries t JOIN hooks h ON h.number = t.hook
-			WHERE t.seq >= p_first * 64 AND t.seq < p_end * 64 AND (NOT h.deleted OR t.until > clock()))
-$$;
+			SELECT FROM retries t WHERE t.seq >= p_first * 64 AND t.seq < p_end * 64 AND (t.until > c OR not_deleted(t.hook)));
+END $$;
 
 -- cancel moves to the history what waited for hooks that were deleted, at most
 -- p_limit rows each of work and retries. Nobody sees a difference.
@@ -119,9 +120,9 @@ BEGIN
 	RETURN n;
 END $$;
 
--- prune makes the days to come, and removes what was received before p_before: whole days where nobody is
--- owed anything of them; of the others, block by block, what nobody is owed. It
--- goes on from the block p_from; next is where the next call is to go on, NULL
+-- prune makes the days to come, and removes what was received before p_before:
+-- whole days where nobody is owed anything of them; of the others, block by
+-- block, what nobody is owed. It goes on from the block p_from; next is where the next call is to go on, NULL
 -- when all was looked at.
 CREATE FUNCTION prune(p_before bigint, p_limit integer, p_from bigint, OUT removed bigint, OUT rest boolean, OUT next bigint)
 LANGUAGE plpgsql AS $$

@@ -109,9 +109,9 @@ BEGIN
 		END IF;
 		mask := mask & ~coalesce((
 			SELECT bit_or(t.matched) FROM (
-				SELECT matched FROM work WHERE block = b.id AND hook = p_hook AND replay = p_replay
+				SELECT matched FROM work WHERE block = b.id AND hook + 0 = p_hook AND replay = p_replay
 				UNION ALL
-				SELECT matched FROM settled WHERE block = b.id AND hook = p_hook AND replay = p_replay) t), 0);
+				SELECT matched FROM settled WHERE block = b.id AND hook + 0 = p_hook AND replay = p_replay) t), 0);
 		CONTINUE WHEN mask = 0;
 		INSERT INTO work (block, created, matched, open, hook, replay)
 		VALUES (b.id, p_created, mask, mask, p_hook, p_replay);

@@ -6,12 +6,6 @@ CREATE FUNCTION log_attempt(p_log bytea[], p_one bytea) RETURNS bytea[] LANGUAGE
 		ELSE p_log[1:10] || p_log[12:100] || p_one END
 $$;
 
--- not_deleted tells whether a lease on what is owed to a hook counts although it
--- has ended: nobody else has it, but with a deleted hook all was cancelled that
--- was not being sent.
-CREATE FUNCTION not_deleted(p_hook bigint) RETURNS boolean LANGUAGE sql STABLE AS
-	$$ SELECT EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted) $$;
-
 -- settle keeps outcomes.
 --
 -- g are leases of work: closed are the slots that are to be settled, outs the
@@ -22,14 +16,15 @@ CREATE FUNCTION not_deleted(p_hook bigint) RETURNS boolean LANGUAGE sql STABLE A
 -- due time; x_log is NULL when there was no attempt.
 --
 -- kept are the places, from 1, of those of g whose lease was held, own those of
--- x with x_group 0. A lease of which some slots are open and others are settled
--- already is an error (GR001), and nothing is kept: such outcomes are to be
--- settled one by one.
+-- x with x_group 0. c are the counters that change if all are held. A lease of
+-- which some slots are open and others are settled already is an error (GR001),
+-- and nothing is kept: such outcomes are to be settled one by one.
 CREATE FUNCTION settle(
 	g_block bigint[], g_hook bigint[], g_replay bigint[], g_lease bigint[], g_closed bigint[], g_outs bytea[], g_back bigint[],
 	g_delivered integer[], g_dead integer[], g_attempts integer[],
 	x_group integer[], x_seq bigint[], x_hook bigint[], x_replay bigint[], x_lease bigint[], x_state smallint[],
 	x_reason text[], x_due bigint[], x_first bigint[], x_held bigint[], x_log bytea[], x_response bytea[],
+	c_kind smallint[], c_number bigint[], c_values bigint[],
 	OUT kept bigint[], OUT own bigint[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -39,29 +34,32 @@ DECLARE
 BEGIN
 	PERFORM set_config('synchronous_commit', 'off', true);
 	-- What a lease has open is settled whole most of the time, or else in part.
-	WITH g AS (
-		SELECT * FROM unnest(g_block, g_hook, g_replay, g_lease, g_closed, g_outs, g_back) WITH ORDINALITY
+	-- (hook + 0: work_queue is not to be used, it would have to be searched.)
+	WITH whole AS (
+		DELETE FROM work t
+		USING unnest(g_block, g_hook, g_replay, g_lease, g_closed, g_outs, g_back) WITH ORDINALITY
 			AS g (block, hook, replay, lease, closed, outs, back, i)
-		WHERE back = 0
-	), whole AS (
-		DELETE FROM work t USING g
-		WHERE t.block = g.block AND t.hook = g.hook AND t.replay = g.replay AND t.lease = g.lease AND t.open = g.closed
-			AND (t.until > c OR not_deleted(t.hook))
+		WHERE g.back = 0 AND t.block = g.block AND t.hook + 0 = g.hook AND t.replay = g.replay AND t.lease = g.lease
+			AND t.open = g.closed AND (t.until > c OR not_deleted(t.hook))
 		RETURNING g.i, t.block, t.created, t.matched, t.hook, t.replay, t.outcomes || g.outs AS outcomes
 	), history AS (
 		INSERT INTO settled (block, created, matched, hook, replay, outcomes)
 		SELECT block, created, matched, hook, replay, outcomes FROM whole
-	), part AS (
-		UPDATE work t SET open = t.open & ~g.closed, outcomes = t.outcomes || g.outs
-		FROM g
-		WHERE t.block = g.block AND t.hook = g.hook AND t.replay = g.replay AND t.lease = g.lease
-			AND t.open != g.closed AND t.open & g.closed = g.closed AND (t.until > c OR not_deleted(t.hook))
-		RETURNING g.i, t.created
-	), both_of_them AS (
-		SELECT i, created FROM whole UNION ALL SELECT i, created FROM part
 	)
-	SELECT array_agg(i), array_agg(created) INTO kept, created_at FROM both_of_them;
+	SELECT array_agg(i), array_agg(created) INTO kept, created_at FROM whole;
 	kept := coalesce(kept, '{}');
+	IF cardinality(kept) < cardinality(g_block) THEN
+		WITH part AS (
+			UPDATE work t SET open = t.open & ~g.closed, outcomes = t.outcomes || g.outs
+			FROM unnest(g_block, g_hook, g_replay, g_lease, g_closed, g_outs, g_back) WITH ORDINALITY
+				AS g (block, hook, replay, lease, closed, outs, back, i)
+			WHERE g.back = 0 AND g.i != ALL (kept)
+				AND t.block = g.block AND t.hook + 0 = g.hook AND t.replay = g.replay AND t.lease = g.lease
+				AND t.open & g.closed = g.closed AND t.open != g.closed AND (t.until > c OR not_deleted(t.hook))
+			RETURNING g.i, t.created
+		)
+		SELECT kept || array_agg(i), created_at || array_agg(created) INTO kept, created_at FROM part;
+	END IF;
 	IF cardinality(kept) < cardinality(g_block) THEN
 		FOR i IN 1..cardinality(g_block) LOOP
 			CONTINUE WHEN i = ANY(kept);
@@ -72,11 +70,16 @@ BEGIN
 			END IF;
 		END LOOP;
 	END IF;
+	own := '{}';
 	IF cardinality(x_group) > 0 THEN
 		own := settle_own(c, kept, created_at, x_group, x_seq, x_hook, x_replay, x_lease, x_state,
 			x_reason, x_due, x_first, x_held, x_log, x_response);
 	END IF;
-	PERFORM count_settled(kept, g_hook, g_delivered, g_dead, g_attempts, own, x_hook, x_state, x_log);
+	IF cardinality(kept) < cardinality(g_block) OR cardinality(own) < cardinality(array_positions(x_group, 0)) THEN
+		PERFORM count_settled(kept, g_hook, g_delivered, g_dead, g_attempts, own, x_hook, x_state, x_log);
+	ELSIF cardinality(c_kind) > 0 THEN
+		PERFORM count_up(c_kind, c_number, c_values);
+	END IF;
 END $$;
 
 -- settle_apart settles one lease that settle cannot in one stroke: some of it is
@@ -94,7 +97,7 @@ DECLARE
 	back    bigint;
 BEGIN
 	FOR w IN SELECT t.ctid AS place, t.* FROM work t
-		WHERE t.block = p_block AND t.hook = p_hook AND t.replay = p_replay AND t.lease = p_lease
+		WHERE t.block = p_block AND t.hook + 0 = p_hook AND t.replay = p_replay AND t.lease = p_lease
 			AND (t.until > p_clock OR not_deleted(t.hook))
 		FOR UPDATE
 	LOOP
@@ -130,7 +133,10 @@ CREATE FUNCTION settle_own(
 	p_clock bigint, p_kept bigint[], p_created bigint[],
 	x_group integer[], x_seq bigint[], x_hook bigint[], x_replay bigint[], x_lease bigint[], x_state smallint[],
 	x_reason text[], x_due bigint[], x_first bigint[], x_held bigint[], x_log bytea[], x_response bytea[]
-) RETURNS bigint[] LANGUAGE sql AS $$
+) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+	kept bigint[];
+BEGIN
 	WITH x AS (
 		SELECT x.*, k.created
 		FROM unnest(x_group, x_seq, x_hook, x_replay, x_lease, x_state, x_reason, x_due, x_first, x_held, x_log, x_response)
@@ -140,7 +146,7 @@ CREATE FUNCTION settle_own(
 		UPDATE retries t SET lease = 0, until = 0, node = 0
 		FROM x
 		WHERE x.lot = 0 AND x.state = 255
-			AND t.seq = x.seq AND t.hook = x.hook AND t.replay = x.replay AND t.lease = x.lease
+			AND t.seq = x.seq AND t.hook + 0 = x.hook AND t.replay = x.replay AND t.lease = x.lease
 			AND (t.until > p_clock OR not_deleted(t.hook))
 		RETURNING x.i
 	), later AS (
@@ -152,13 +158,13 @@ CREATE FUNCTION settle_own(
 			log = log_attempt(t.log, x.log), response = x.response
 		FROM x
 		WHERE x.lot = 0 AND x.state = 0
-			AND t.seq = x.seq AND t.hook = x.hook AND t.replay = x.replay AND t.lease = x.lease
+			AND t.seq = x.seq AND t.hook + 0 = x.hook AND t.replay = x.replay AND t.lease = x.lease
 			AND (t.until > p_clock OR not_deleted(t.hook))
 		RETURNING x.i
 	), over AS (
 		DELETE FROM retries t USING x
 		WHERE x.lot = 0 AND x.state IN (2, 3)
-			AND t.seq = x.seq AND t.hook = x.hook AND t.replay = x.replay AND t.lease = x.lease
+			AND t.seq = x.seq AND t.hook + 0 = x.hook AND t.replay = x.replay AND t.lease = x.lease
 			AND (t.until > p_clock OR not_deleted(t.hook))
 		RETURNING x.i, t.seq, t.created, t.hook, t.replay, t.attempts + (x.log IS NOT NULL)::integer AS attempts,
 			x.state, x.reason, log_attempt(t.log, x.log) AS log, x.response
@@ -173,10 +179,11 @@ CREATE FUNCTION settle_own(
 		SELECT seq, created, due, first, held, hook, replay, (log IS NOT NULL)::integer, reason, log_attempt('{}', log), response
 		FROM x WHERE created IS NOT NULL AND state = 0
 	)
-	SELECT array_agg(i) FROM (SELECT i FROM back UNION ALL SELECT i FROM later UNION ALL SELECT i FROM over) t
-$$;
+	SELECT array_agg(i) INTO kept FROM (SELECT i FROM back UNION ALL SELECT i FROM later UNION ALL SELECT i FROM over) t;
+	RETURN coalesce(kept, '{}');
+END $$;
 
--- count_settled counts what settle has kept.
+-- count_settled counts what settle has kept, when it has not kept all.
 CREATE FUNCTION count_settled(
 	p_kept bigint[], g_hook bigint[], g_delivered integer[], g_dead integer[], g_attempts integer[],
 	p_own bigint[], x_hook bigint[], x_state smallint[], x_log bytea[]
@@ -216,7 +223,7 @@ DECLARE
 		WHERE t.hook = p_hook AND t.until <= c AND t.created < p_before
 		ORDER BY t.created, t.block FOR UPDATE SKIP LOCKED;
 BEGIN
-	IF NOT EXISTS (SELECT FROM hooks h WHERE h.number = p_hook AND NOT h.deleted) THEN
+	IF NOT not_deleted(p_hook) THEN
 		RETURN 0;
 	END IF;
 	WITH over AS (
@@ -244,6 +251,7 @@ BEGIN
 			UPDATE work t SET open = t.open & ~mask WHERE t.ctid = w.place;
 		END IF;
 	END LOOP;
+	CLOSE queue;
 	IF n > 0 THEN
 		PERFORM count_up(ARRAY[2::smallint], ARRAY[p_hook], ARRAY[0, 0, n, 0, 0, 0, 0]::bigint[]);
 	END IF;
