@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/grapnel-hooks/grapnel/internal/store"
 	"golang.org/x/sync/errgroup"
@@ -24,6 +25,8 @@ type Options struct {
 	Batch int
 	// Progress is called from time to time, nil for nobody.
 	Progress func(Progress)
+
+	every time.Duration // that Progress is told, about
 }
 
 // DefaultBatch is how many items one transaction keeps.
@@ -50,6 +53,9 @@ func Copy(ctx context.Context, o Options) (*Report, error) {
 	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
+	}
+	if o.every == 0 {
+		o.every = tellEvery
 	}
 	mark, err := o.To.Begin(ctx, o.Command)
 	if errors.Is(err, store.ErrHolds) && o.sameHead(ctx) {

@@ -1,10 +1,14 @@
 package move
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
 	"pgregory.net/rapid"
 )
 
@@ -50,6 +54,49 @@ func TestCopy(t *testing.T) {
 		same(rt, "what the stores tell", after, before)
 		same(rt, "what is known", alsoKnown, known)
 		same(rt, "how they go on", right, left)
+	})
+}
+
+// TestProgress watches a copy, at every item, and one that goes on.
+func TestProgress(t *testing.T) {
+	dir := t.TempDir()
+	from, to := inDir(dir, "from.db"), inDir(dir, "to.db")
+	w := newWorld(t, from, start)
+	w.must(w.s.CreateSource(w.ctx, &hook.Source{Name: "acme"}))
+	for i := range 5 {
+		e := &store.Event{Event: hook.Event{Source: 1, UUID: fmt.Sprint(i)}}
+		_, err := w.s.Commit(w.ctx, &store.Group{Received: start, Events: []*store.Event{e}})
+		w.must(err)
+	}
+	closeStore(t, w.s)
+	watch := func(change func(*Options)) (told []string, err error) {
+		_, err = try(t, from, to, func(o *Options) {
+			o.Batch, o.every = 2, 1
+			o.Progress = func(p Progress) {
+				told = append(told, fmt.Sprintf("%s %s %d/%d, %d events", p.Phase, p.Kind, p.Items, p.Total, p.Events))
+				if p.Elapsed <= 0 || p.Left < 0 || p.Left == 0 && p.Phase == Copying && p.Items < p.Total {
+					t.Errorf("%+v", p)
+				}
+			}
+			change(o)
+		})
+		return told, err
+	}
+	// Head, source, counter, and two of three batches of blocks.
+	told, err := watch(func(o *Options) { o.To = &cut{o.To, 5} })
+	same(t, "told", told, []string{
+		"copying head 1/1, 0 events", "copying source 1/1, 0 events", "copying counter 1/1, 0 events",
+		"copying block 2/5, 2 events", "copying block 4/5, 4 events",
+	})
+	if !errors.Is(err, errCut) {
+		t.Errorf("it ended with %v", err)
+	}
+	told, err = watch(func(*Options) {})
+	w.must(err)
+	same(t, "told", told, []string{
+		"copying block 5/5, 1 events", "verifying head 1/1, 0 events", "verifying source 1/1, 0 events", "verifying counter 1/1, 0 events",
+		"verifying block 1/5, 1 events", "verifying block 2/5, 2 events", "verifying block 3/5, 3 events", "verifying block 4/5, 4 events",
+		"verifying block 5/5, 5 events",
 	})
 }
 

@@ -30,7 +30,7 @@ type Progress struct {
 	Left time.Duration
 }
 
-// tellEvery is how often Progress is told, about.
+// tellEvery is how often Progress is told, unless the Options say.
 const tellEvery = 200 * time.Millisecond
 
 // weights are about what items of a kind cost, in a unit of its own; 1 when they
@@ -44,6 +44,7 @@ func weight(kind store.Kind) int64 { return max(1, weights[kind]) }
 // meter watches a copy.
 type meter struct {
 	tell    func(Progress)
+	every   time.Duration
 	total   map[store.Kind]int64
 	done    map[store.Kind]int64
 	now     Progress
@@ -54,7 +55,7 @@ type meter struct {
 }
 
 func (o *Options) newMeter(ctx context.Context, after store.Mark) (m *meter, err error) {
-	m = &meter{tell: o.Progress, done: make(map[store.Kind]int64)}
+	m = &meter{tell: o.Progress, every: o.every, done: make(map[store.Kind]int64)}
 	if m.total, err = o.From.Count(ctx); err != nil {
 		return nil, name(o.FromName, err)
 	}
@@ -77,7 +78,7 @@ func (m *meter) begin(p Phase) {
 	for kind, n := range m.total {
 		m.left += n * weight(kind)
 	}
-	m.started = time.Now()
+	m.started, m.told = time.Now(), time.Time{}
 }
 
 // add notes that items are done.
@@ -91,7 +92,7 @@ func (m *meter) add(items ...store.Item) {
 		}
 	}
 	at := time.Now()
-	if at.Sub(m.told) < tellEvery {
+	if at.Sub(m.told) < m.every {
 		return
 	}
 	m.told = at

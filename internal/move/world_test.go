@@ -270,6 +270,7 @@ type told struct {
 	Events       []hook.Event
 	FilterErrors map[hook.Seq][]store.FilterError
 	Deliveries   []hook.Delivery
+	ByState      map[hook.State][]hook.Key // listed
 	Rejected     []store.Rejected
 	Stats        store.Stats
 }
@@ -309,18 +310,14 @@ func (w *world) tell() (d told) {
 			}
 		}
 	}
-	dq := store.DeliveryQuery{Limit: 100}
-	for {
-		page, next, err := w.s.Deliveries(w.ctx, dq, w.clock)
+	for _, key := range w.list() {
+		one, err := w.s.Delivery(w.ctx, key, w.clock)
 		w.must(err)
-		for _, listed := range page {
-			one, err := w.s.Delivery(w.ctx, listed.Key, w.clock)
-			w.must(err)
-			d.Deliveries = append(d.Deliveries, one)
-		}
-		if dq.Before = next; next == nil {
-			break
-		}
+		d.Deliveries = append(d.Deliveries, one)
+	}
+	d.ByState = make(map[hook.State][]hook.Key)
+	for state := hook.Waiting; state <= hook.Cancelled; state++ {
+		d.ByState[state] = w.list(state)
 	}
 	list, err := w.s.RejectedList(w.ctx, 0, 0, 1000)
 	w.must(err)
@@ -336,6 +333,21 @@ func (w *world) tell() (d told) {
 	maps.DeleteFunc(d.Stats.Hooks, func(_ int64, c hook.HookCount) bool { return c == hook.HookCount{} })
 	d.Stats.Bytes = 0
 	return d
+}
+
+// list lists deliveries.
+func (w *world) list(states ...hook.State) (keys []hook.Key) {
+	w.Helper()
+	for q := (store.DeliveryQuery{States: states, Limit: 100}); ; {
+		page, next, err := w.s.Deliveries(w.ctx, q, w.clock)
+		w.must(err)
+		for _, listed := range page {
+			keys = append(keys, listed.Key)
+		}
+		if q.Before = next; next == nil {
+			return keys
+		}
+	}
 }
 
 // knows sends every event again, once, and tells which are known.

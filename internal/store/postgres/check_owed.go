@@ -27,7 +27,7 @@ func (c *checker) orphans() error {
 		UNION ALL SELECT 'event ' || s.seq, 'a dedupe key leads to it, but its block has only ' || b.events || ' events'
 		FROM seen s JOIN blocks b ON b.id = s.seq >> 6 WHERE s.seq & 63 >= b.events
 		UNION ALL SELECT 'day ' || (s.seq >> 42), count(*) || ' dedupe keys are of it, but nobody knows of it to remove them some day'
-		FROM seen s WHERE NOT EXISTS (SELECT FROM days d WHERE d.day = s.seq >> 42) GROUP BY s.seq >> 42
+		FROM seen s WHERE NOT EXISTS (SELECT FROM days d WHERE d.day = s.seq >> 42 AND (d.day > 0 OR d.newest IS NOT NULL)) GROUP BY s.seq >> 42
 		UNION ALL SELECT 'event ' || e.seq, 'it has ' || count(*) || ' rows of its own for hook ' || e.hook || ', replay ' || e.replay
 		FROM (SELECT seq, hook, replay FROM ended UNION ALL SELECT seq, hook, replay FROM retries) e
 		GROUP BY e.seq, e.hook, e.replay HAVING count(*) > 1`)

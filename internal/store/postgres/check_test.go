@@ -64,6 +64,7 @@ var damages = []struct{ statement, want string }{
 	{"UPDATE seen SET seq = seq - 1 WHERE seq = EVENT1", "event EVENT1: its dedupe key leads to event EVENT0"},
 	{"INSERT INTO seen VALUES (md5('x')::uuid, 1, EVENT0 + 64 + 63)", "a dedupe key leads to it, but its block has only 6 events"},
 	{"INSERT INTO seen VALUES (md5('x')::uuid, 1, 7::bigint << 42)", "day 7: 1 dedupe keys are of it, but nobody knows of it"},
+	{"INSERT INTO seen VALUES (md5('x')::uuid, 1, 64)", "day 0: 1 dedupe keys are of it, but nobody knows of it"},
 	{"DELETE FROM blocks WHERE id = BLOCK", "table work: 3 rows are about block BLOCK, which is not there"},
 	{"DELETE FROM blocks WHERE id = BLOCK", "table ended: 3 rows are about block BLOCK, which is not there"},
 	{"DELETE FROM blocks WHERE id = BLOCK", "table filter_errors: 1 rows are about block BLOCK, which is not there"},

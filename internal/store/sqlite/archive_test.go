@@ -63,6 +63,27 @@ func TestArchiveAfterCrash(t *testing.T) {
 	}
 }
 
+// TestArchiveLeavesNoTrace reads a store that was closed without making files
+// beside it.
+func TestArchiveLeavesNoTrace(t *testing.T) {
+	s := openNew(t)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := OpenArchive(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if _, err := a.Count(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(filepath.Dir(s.path))
+	if err != nil || len(files) != 2 {
+		t.Errorf("there are %v (%v), want the store and its lock", files, err)
+	}
+}
+
 // TestArchiveOfOtherVersion refuses what this program cannot read as it is.
 func TestArchiveOfOtherVersion(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "grapnel.db")
