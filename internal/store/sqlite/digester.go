@@ -132,7 +132,6 @@ func (d *digest) read(conn *sqlite.Conn, chunk int64) error {
 		events, _, damage := pack.Summary(id, received, blob(stmt, 2))
 		if damage != nil {
 			d.unsure |= bit(id) // whoever looks will be told
-			return nil
 		}
 		d.received.include(received)
 		for i := range events {
