@@ -86,7 +86,7 @@ const room = 4 << 30
 // where they are to be.
 func hasRoom(dir string) bool {
 	var fs syscall.Statfs_t
-	return os.Getenv("TMPDIR") == "" && syscall.Statfs(dir, &fs) == nil && uint64(fs.Bavail)*uint64(fs.Bsize) >= room
+	return os.Getenv("TMPDIR") == "" && syscall.Statfs(dir, &fs) == nil && fs.Bavail*uint64(fs.Bsize) >= room
 }
 
 // give makes a directory that of who runs the servers.
