@@ -3,7 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-
 	"math"
 	"math/bits"
 	"slices"
