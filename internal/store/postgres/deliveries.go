@@ -79,8 +79,15 @@ func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.
 	if q.Event != 0 {
 		first, last = min(first, q.Event.Block()), q.Event.Block()
 	}
+	if len(q.States) > 0 && !slices.ContainsFunc(q.States, func(s hook.State) bool { return s != hook.Waiting && s != hook.Sending }) {
+		oldest, newest, err := v.unsettled()
+		if err != nil {
+			return nil, nil, err
+		}
+		first, last = min(first, newest), max(last, oldest)
+	}
 	scanned := 0
-	err = v.rowsOf(first, last, q.Hook, func(rows []owedSlots) (bool, error) {
+	err = v.rowsOf(first, last, q, func(rows []owedSlots) (bool, error) {
 		next = nil
 		if scanned > maxScan {
 			next = &hook.Key{Seq: hook.MakeSeq(rows[0].block+1, 0)}
@@ -102,6 +109,15 @@ func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.
 		return true, nil
 	})
 	return found, next, err
+}
+
+// unsettled returns between which blocks all are that may have deliveries that
+// wait or are being sent.
+func (v *viewer) unsettled() (oldest, newest int64, err error) {
+	err = v.tx.QueryRow(v.ctx, `SELECT
+		coalesce(least((SELECT min(block) FROM work), (SELECT min(seq) >> 6 FROM retries)), 1),
+		coalesce(greatest((SELECT max(block) FROM work), (SELECT max(seq) >> 6 FROM retries)), 0)`).Scan(&oldest, &newest)
+	return oldest, newest, err
 }
 
 // ofBlock returns the deliveries of one block's rows that are wanted and not
@@ -221,7 +237,7 @@ func (s *Store) Delivery(ctx context.Context, key hook.Key, _ time.Time) (d hook
 		v.alone = true
 		found := false
 		block := key.Seq.Block()
-		err := v.rowsOf(block, block, key.Hook, func(rows []owedSlots) (bool, error) {
+		err := v.rowsOf(block, block, store.DeliveryQuery{Hook: key.Hook}, func(rows []owedSlots) (bool, error) {
 			for i := range rows {
 				row := &rows[i]
 				if row.replay != key.Replay || row.matched&(1<<key.Seq.Slot()) == 0 {

@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
+	"github.com/grapnel-hooks/grapnel/internal/store"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -21,14 +23,19 @@ type owedSlots struct {
 
 // rowsOf reads rows of work and settled from the block first down to last, a
 // page at a time, and calls each with those of one block. It ends when each
-// returns false.
-func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool, error)) error {
+// returns false. It may leave out what a query does not want.
+func (v *viewer) rowsOf(first, last int64, q store.DeliveryQuery, each func([]owedSlots) (bool, error)) error {
+	until := int64(math.MaxInt64)
+	if !q.Until.IsZero() {
+		until = micros(q.Until)
+		first = min(first, newestBlock(store.EventQuery{Until: q.Until}))
+	}
 	_, err := v.tx.Exec(v.ctx, `DECLARE rows_of NO SCROLL CURSOR FOR
 		SELECT block, hook, replay, created, matched, open, until, outcomes FROM (
 			SELECT block, hook::bigint, replay::bigint, created, matched, open, until, outcomes FROM work
 			UNION ALL
 			SELECT block, hook::bigint, replay::bigint, created, matched, 0::bigint, 0::bigint, outcomes FROM settled) t
-		WHERE block BETWEEN $1 AND $2 AND ($3::bigint = 0 OR hook = $3) ORDER BY block DESC`, last, first, number)
+		WHERE block BETWEEN $1 AND $2 AND ($3::bigint = 0 OR hook = $3) AND created < $4 ORDER BY block DESC`, last, first, q.Hook, until)
 	if err != nil {
 		return err
 	}
@@ -45,7 +52,7 @@ func (v *viewer) rowsOf(first, last, number int64, each func([]owedSlots) (bool,
 		for i := range batch {
 			ids = append(ids, batch[i].block)
 		}
-		if v.blocks, err = loadBlocks(v.ctx, v.tx, slices.Compact(ids), false); err != nil {
+		if v.blocks, err = siftBlocks(v.ctx, v.tx, slices.Compact(ids), false, q); err != nil {
 			return err
 		}
 		for _, row := range batch {
