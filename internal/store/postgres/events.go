@@ -119,8 +119,9 @@ func listEvents(ctx context.Context, conn *pgxpool.Conn, q store.EventQuery, fir
 		until = micros(q.Until)
 	}
 	for size := firstPage; scanned < maxScan; size = min(2*size, page) {
-		rows, err := conn.Query(ctx, `SELECT id, received, summary FROM blocks
-			WHERE id <= $1 AND received < $3 ORDER BY id DESC LIMIT $2`, first, size, until)
+		// The limit is part of the text: a plan for any limit may sort all there is.
+		rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT id, received, summary FROM blocks
+			WHERE id <= $1 AND received < $2 ORDER BY id DESC LIMIT %d`, size), first, until)
 		if err != nil {
 			return nil, 0, false, err
 		}
