@@ -150,7 +150,7 @@ func (s *Store) sumUp(conn *sqlite.Conn, chunk int64) error {
 	}
 	stmt = prep(conn, "INSERT OR REPLACE INTO volumes (volume, body) VALUES (?, ?)")
 	stmt.BindInt64(1, volume)
-	stmt.BindBytes(2, d.append(nil))
+	stmt.BindBytes(2, d.append(make([]byte, 0, 4096)))
 	return run(stmt)
 }
 
