@@ -42,6 +42,11 @@ func FuzzSummary(f *testing.F) {
 		if len(events) > hook.BlockSlots || len(sizes) != len(events) {
 			t.Fatalf("%d events, %d sizes", len(events), len(sizes))
 		}
+		for _, e := range events {
+			if !MayHold(summary, e.Type, 0) || !MayHold(summary, "", e.Source) || !MayHold(summary, e.Type, e.Source) {
+				t.Fatalf("an event of type %q and source %d is passed by", e.Type, e.Source)
+			}
+		}
 		for i, e := range events {
 			if e.Seq != hook.MakeSeq(7, i) || !e.Received.Equal(received) {
 				t.Fatalf("event %d is %+v", i, e)
