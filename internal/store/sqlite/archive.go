@@ -105,7 +105,7 @@ func OpenArchiveWriter(path string) (_ *Archive, err error) {
 		return nil, err
 	}
 	// A power cut may undo the latest Imports, and with them their marks.
-	for _, pragma := range []string{"PRAGMA synchronous = NORMAL", "PRAGMA cache_size = -131072"} {
+	for _, pragma := range []string{"PRAGMA synchronous = NORMAL", "PRAGMA cache_size = -65536"} {
 		if err := sqlitex.ExecuteTransient(a.conn, pragma, nil); err != nil {
 			return nil, err
 		}
