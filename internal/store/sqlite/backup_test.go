@@ -43,8 +43,9 @@ func TestBackupOfALiveStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	keep := func() (hook.Seq, error) {
-		g := newGroup(1, []int64{h.Number}, []byte("{}"), bytesOf(2000))
-		g.Revision, g.LeaseFor, g.Lease = h.Revision, time.Minute, func(_ int64, e *store.Event) bool { return len(e.JSON) == 2 }
+		g := newGroup(1, []int64{h.Number}, nil, nil)
+		tellThemselves(g, 1000)
+		g.Revision, g.LeaseFor, g.Lease = h.Revision, time.Minute, func(_ int64, e *store.Event) bool { return e == g.Events[0] }
 		claims, err := s.Commit(context.Background(), g)
 		if err != nil {
 			return 0, err

@@ -5,13 +5,14 @@ import (
 	"math"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
 )
 
 // counters holds the counters to what there is evidence of.
 func (c *checker) counters() error {
 	kept, err := loadCounters(c.conn)
 	if err != nil {
-		c.add(FaultCounter, "counters", "%v", err)
+		c.report.Add(store.FaultCounter, "counters", "%v", err)
 		return nil
 	}
 	deleted := make(map[int64]bool)
@@ -37,8 +38,9 @@ func (c *checker) counters() error {
 		if deleted[number] {
 			continue // what waited for it was cancelled, and some of it is gone
 		}
+		c.compare(where, "cancelled", counted.Cancelled, truth.Cancelled)
 		if waiting := counted.Waiting(); waiting != c.waiting[number] {
-			c.add(FaultCounter, where, "%d deliveries wait by its counters, and %d do", waiting, c.waiting[number])
+			c.report.Add(store.FaultCounter, where, "%d deliveries wait by its counters, and %d do", waiting, c.waiting[number])
 		}
 	}
 	for number, truth := range c.truth.sources {
@@ -49,12 +51,12 @@ func (c *checker) counters() error {
 			c.compare(where, "rejected", counted.Rejected, truth.Rejected)
 		}
 	}
-	c.Unverified = append(c.Unverified, "what sources sent twice, without a right secret, or that was too large or refused: it is only counted", "what was rejected: retention removes it by itself, so it was only held not to be below what is kept")
+	c.report.Bounded = append(c.report.Bounded, "what sources sent twice, without a right secret, or that was too large or refused: it is only counted", "what was rejected: retention removes it by itself, so it was only held not to be below what is kept")
 	if c.gaps {
-		c.Unverified = append(c.Unverified, "what hooks matched and what became of it, and what sources sent: retention has removed events, so these counters were only held not to be below what is kept; what waits was counted")
+		c.report.Bounded = append(c.report.Bounded, "what hooks matched and what became of it, and what sources sent: retention has removed events, so these counters were only held not to be below what is kept; what waits was counted")
 	}
 	if len(deleted) > 0 {
-		c.Unverified = append(c.Unverified, "what was cancelled with deleted hooks")
+		c.report.Bounded = append(c.report.Bounded, "what was cancelled with deleted hooks")
 	}
 	return nil
 }
@@ -65,7 +67,7 @@ func (c *checker) compare(where, what string, counted, truth int64) {
 	if counted == truth || c.gaps && counted > truth {
 		return
 	}
-	c.add(FaultCounter, where, "%s: %d are counted, and %d are there", what, counted, truth)
+	c.report.Add(store.FaultCounter, where, "%s: %d are counted, and %d are there", what, counted, truth)
 }
 
 // countRows counts what lies in tables of its own.
@@ -99,7 +101,7 @@ func (c *checker) digests() error {
 			return err
 		}
 		if !d.within(body) {
-			c.add(FaultDigest, fmt.Sprintf("blocks %d to %d", chunk*chunkBlocks, (chunk+1)*chunkBlocks-1),
+			c.report.Add(store.FaultDigest, fmt.Sprintf("blocks %d to %d", chunk*chunkBlocks, (chunk+1)*chunkBlocks-1),
 				"searches pass by what is there; delete the row %d of the table digests, and the next start makes it again", chunk)
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
 	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 )
 
@@ -20,11 +21,11 @@ func (c *checker) key(e *hook.Event) error {
 			continue
 		}
 		if entry.Seq != e.Seq {
-			c.add(FaultKey, where, "its dedupe key is that of event %d", entry.Seq)
+			c.report.Add(store.FaultKey, where, "its dedupe key is that of event %d", entry.Seq)
 		}
 		return nil
 	}
-	c.add(FaultKey, where, "it has no dedupe key: it would be kept again if it came again")
+	c.report.Add(store.FaultKey, where, "it has no dedupe key: it would be kept again if it came again")
 	return nil
 }
 
@@ -47,11 +48,11 @@ func (c *checker) keys() error {
 				known = id
 			}
 			if !there {
-				c.add(FaultKey, where, "event %d is gone, and nothing tells when its key is to go", entry.Seq)
+				c.report.Add(store.FaultKey, where, "event %d is gone, and nothing tells when its key is to go", entry.Seq)
 			}
 		}
 		if len(again) != len(raw) || len(raw) == 0 {
-			c.add(FaultKey, where, "it cannot be read")
+			c.report.Add(store.FaultKey, where, "it cannot be read")
 		}
 		return nil
 	})
@@ -75,10 +76,10 @@ func (c *checker) removedKeys() error {
 	return each(stmt, func() error {
 		id, keys := stmt.ColumnInt64(0), blob(stmt, 1)
 		if stmt.ColumnBool(2) {
-			c.add(FaultKey, block(id), "its dedupe keys are noted as those of a block that was removed, but it is there")
+			c.report.Add(store.FaultKey, block(id), "its dedupe keys are noted as those of a block that was removed, but it is there")
 		}
 		if len(keys)%8 != 0 {
-			c.add(FaultKey, block(id), "it was removed, and its dedupe keys cannot be read")
+			c.report.Add(store.FaultKey, block(id), "it was removed, and its dedupe keys cannot be read")
 			return nil
 		}
 		for ; len(keys) > 0; keys = keys[8:] {
@@ -91,7 +92,7 @@ func (c *checker) removedKeys() error {
 				found = found || entry.Seq.Block() == id
 			}
 			if !found {
-				c.add(FaultKey, block(id), "it was removed, and a dedupe key of it with it: its event would be kept again if it came again")
+				c.report.Add(store.FaultKey, block(id), "it was removed, and a dedupe key of it with it: its event would be kept again if it came again")
 			}
 		}
 		return nil

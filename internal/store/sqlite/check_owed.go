@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/store"
 	"github.com/grapnel-hooks/grapnel/internal/store/pack"
 )
 
@@ -26,7 +27,7 @@ func (c *checker) owedOf(id int64, slots uint64) error {
 		return nil
 	})
 	for key := range own {
-		c.add(FaultOrphan, delivery(key.block, key.hook, key.replay), "there are deliveries of it, but nothing is owed")
+		c.report.Add(store.FaultOrphan, delivery(key.block, key.hook, key.replay), "there are deliveries of it, but nothing is owed")
 	}
 	return err
 }
@@ -39,7 +40,7 @@ func (c *checker) owedRow(row *owedRow, slots, own uint64) {
 	where := delivery(row.block, row.hook, row.replay)
 	done, ok := pack.CheckOutcomes(row.outcomes)
 	if !ok {
-		c.add(FaultDelivery, where, "what became of its deliveries cannot be read")
+		c.report.Add(store.FaultDelivery, where, "what became of its deliveries cannot be read")
 	}
 	for _, fault := range []struct {
 		slots uint64
@@ -53,7 +54,7 @@ func (c *checker) owedRow(row *owedRow, slots, own uint64) {
 		{row.matched &^ (row.open | done | own), "owed, but nothing tells what became of them"},
 	} {
 		if fault.slots != 0 {
-			c.add(FaultDelivery, where, "%d deliveries (slots %#x) are %s", bits.OnesCount64(fault.slots), fault.slots, fault.says)
+			c.report.Add(store.FaultDelivery, where, "%d deliveries (slots %#x) are %s", bits.OnesCount64(fault.slots), fault.slots, fault.says)
 		}
 	}
 	count := c.truth.hooks[row.hook]
@@ -62,7 +63,7 @@ func (c *checker) owedRow(row *owedRow, slots, own uint64) {
 	count.Attempts += int64(bits.OnesCount64(done))
 	c.truth.hooks[row.hook] = count
 	c.waiting[row.hook] += int64(bits.OnesCount64(row.open))
-	c.Deliveries += int64(row.count())
+	c.report.Deliveries += int64(row.count())
 }
 
 // ownOf checks the deliveries of a block that have rows of their own, and
@@ -76,10 +77,10 @@ func (c *checker) ownOf(id int64) (map[rowKey]uint64, error) {
 		d, err := scanOwn(stmt, true)
 		where := fmt.Sprintf("event %d, hook %d, replay %d", d.Seq, d.Hook, d.Replay)
 		if err != nil {
-			c.add(FaultDelivery, where, "its response cannot be read: %v", err)
+			c.report.Add(store.FaultDelivery, where, "its response cannot be read: %v", err)
 		}
 		if kept := min(d.AttemptCount, hook.MaxAttemptsKept); len(d.Attempts) != kept {
-			c.add(FaultDelivery, where, "it was attempted %d times, of which %d are to be kept and %d are", d.AttemptCount, kept, len(d.Attempts))
+			c.report.Add(store.FaultDelivery, where, "it was attempted %d times, of which %d are to be kept and %d are", d.AttemptCount, kept, len(d.Attempts))
 		}
 		own[rowKey{id, d.Hook, d.Replay}] |= 1 << d.Seq.Slot()
 		count := c.truth.hooks[d.Hook]
@@ -91,8 +92,10 @@ func (c *checker) ownOf(id int64) (map[rowKey]uint64, error) {
 			count.Delivered++
 		case hook.Dead:
 			count.Dead++
+		case hook.Cancelled:
+			count.Cancelled++
 		default:
-			c.add(FaultDelivery, where, "its state is %d, which is none that is kept", d.State)
+			c.report.Add(store.FaultDelivery, where, "its state is %d, which is none that is kept", d.State)
 		}
 		c.truth.hooks[d.Hook] = count
 		return nil
@@ -116,8 +119,8 @@ func (c *checker) orphans() error {
 	} {
 		stmt := prep(c.conn, of.query)
 		err := each(stmt, func() error {
-			where, says, _ := strings.Cut(fmt.Sprintf(of.what, stmt.ColumnInt64(0)), ": ")
-			c.add(FaultOrphan, where, "%s", says)
+			thing, problem, _ := strings.Cut(fmt.Sprintf(of.what, stmt.ColumnInt64(0)), ": ")
+			c.report.Add(store.FaultOrphan, thing, "%s", problem)
 			return nil
 		})
 		if err != nil {

@@ -15,6 +15,14 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
+// tellThemselves makes JSON of the events of a group that says what they are, and
+// some noise.
+func tellThemselves(g *store.Group, noise int) {
+	for _, e := range g.Events {
+		e.JSON = fmt.Appendf(nil, `{"uuid":%q,"eventType":%q,"noise":"%x"}`, e.UUID, e.Type, bytesOf(noise))
+	}
+}
+
 // lived fills a store with something of everything: block 1 holds 3 events, of
 // which hook 1 has delivered one, waits with one for another attempt, and has
 // one open; hook 2 has all of them dead. Block 2 was replayed, and has an event
@@ -40,6 +48,7 @@ func lived(t *testing.T, path string) {
 	keep := func(g *store.Group) []store.Claim {
 		g.Revision, g.Received = s.revision, at
 		g.LeaseFor, g.Lease = time.Minute, func(int64, *store.Event) bool { return true }
+		tellThemselves(g, 0)
 		claims, err := s.Commit(t.Context(), g)
 		must(err)
 		return claims
@@ -81,16 +90,16 @@ func lived(t *testing.T, path string) {
 func TestCheckFindsNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "grapnel.db")
 	lived(t, path)
-	whole := func(when string) Report {
+	whole := func(when string) store.Report {
 		t.Helper()
 		report, err := Check(t.Context(), path, nil)
-		if err != nil || len(report.Findings) > 0 || report.Omitted > 0 {
+		if err != nil || len(report.Findings) > 0 || report.More > 0 {
 			t.Errorf("%s: %+v, %v", when, report, err)
 		}
 		return report
 	}
 	report := whole("at rest")
-	if report.Blocks != chunkBlocks+2 || report.Events != chunkBlocks+4 || report.Deliveries != 11 || len(report.Unverified) != 3 {
+	if report.Blocks != chunkBlocks+2 || report.Events != chunkBlocks+4 || report.Deliveries != 11 || len(report.Bounded) != 3 {
 		t.Errorf("%+v", report)
 	}
 	s := openAt(t, path)
@@ -103,7 +112,7 @@ func TestCheckFindsNothing(t *testing.T) {
 		t.Fatal(removed, err)
 	}
 	report = whole("pruned")
-	if said := strings.Join(report.Unverified, "\n"); !strings.Contains(said, "retention has removed events") {
+	if said := strings.Join(report.Bounded, "\n"); !strings.Contains(said, "retention has removed events") {
 		t.Errorf("of what could not be verified it says %q", said)
 	}
 	if _, err := s.Forget(t.Context(), time.Now(), 50); err != nil {
@@ -122,53 +131,58 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 	}
 	for _, c := range []struct {
 		how   string
-		fault Fault
+		fault store.Fault
 		where string
 		says  string
 	}{
-		{"UPDATE blocks SET summary = x'' WHERE id = 1", FaultBlock, "block 1", "nothing of it"},
-		{"UPDATE blocks SET summary = x'0100' WHERE id = 3", FaultBlock, "block 3", "empty"},
-		{"UPDATE blocks SET payload = x'0102030405' WHERE id = 1", FaultBlock, "block 1", "JSON"},
-		{"UPDATE blocks SET payload = (SELECT payload FROM blocks WHERE id = 2) WHERE id = 1", FaultBlock, "block 1", "JSON"},
-		{"UPDATE owed SET matched = matched | 8, open = open | 8 WHERE block = 1 AND hook = 1", FaultDelivery, "block 1, hook 1", "no such events"},
-		{"UPDATE owed SET open = open | 8 WHERE block = 1 AND hook = 1", FaultDelivery, "block 1, hook 1", "(slots 0x8) are there, but not owed"},
-		{"UPDATE owed SET open = open | 1 WHERE block = 1 AND hook = 1", FaultDelivery, "block 1, hook 1", "(slots 0x1) are both open and delivered"},
-		{"UPDATE owed SET open = open | 2 WHERE block = 1 AND hook = 1", FaultDelivery, "block 1, hook 1", "(slots 0x2) are both open and in a row"},
-		{"UPDATE owed SET open = 0 WHERE block = 1 AND hook = 1", FaultDelivery, "block 1, hook 1", "(slots 0x4) are owed, but nothing tells"},
-		{"UPDATE owed SET outcomes = outcomes || x'01000000' WHERE block = 1 AND hook = 1", FaultDelivery, "block 1, hook 1", "(slots 0x2) are both delivered at the first attempt and in a row"},
-		{"UPDATE owed SET outcomes = outcomes || outcomes WHERE block = 1 AND hook = 1", FaultDelivery, "block 1, hook 1", "cannot be read"},
-		{"UPDATE owed SET outcomes = substr(outcomes, 1, 2) WHERE block = 1 AND hook = 1", FaultDelivery, "block 1, hook 1", "cannot be read"},
-		{"DELETE FROM deliveries WHERE state = 0", FaultDelivery, "block 1, hook 1", "nothing tells"},
-		{"UPDATE deliveries SET state = 1 WHERE state = 0", FaultDelivery, "event 65, hook 1", "state is 1"},
-		{"UPDATE deliveries SET log = NULL WHERE state = 0", FaultDelivery, "event 65, hook 1", "attempted 1 times"},
-		{"UPDATE deliveries SET response = x'7b' WHERE state = 0", FaultDelivery, "event 65, hook 1", "response"},
-		{"DELETE FROM owed WHERE block = 1 AND hook = 1", FaultOrphan, "block 1, hook 1", "nothing is owed"},
-		{"DELETE FROM blocks WHERE id = 1", FaultOrphan, "block 1", "owed to hooks"},
-		{"DELETE FROM blocks WHERE id = 1", FaultOrphan, "block 1", "deliveries of it, but not the block"},
-		{"DELETE FROM blocks WHERE id = 2", FaultOrphan, "block 2", "filters failed"},
-		{"DELETE FROM hooks WHERE number = 2", FaultOrphan, "hook 2", "owed deliveries"},
-		{"DELETE FROM hooks WHERE number = 2", FaultOrphan, "hook 2", "filter failed"},
-		{"DELETE FROM hooks WHERE number = 2", FaultOrphan, "hook 2", "history"},
-		{"DELETE FROM hooks WHERE number = 2", FaultOrphan, "hook 2", "replays"},
-		{"DELETE FROM hooks WHERE number = 2", FaultOrphan, "hook 2", "counters"},
-		{"DELETE FROM revisions WHERE hook = 1", FaultOrphan, "hook 1", "present revision"},
-		{"DELETE FROM sources", FaultOrphan, "source 1", "counters"},
-		{"DELETE FROM replays", FaultOrphan, "replay 1", "owes deliveries"},
-		{"DELETE FROM seen WHERE key = (SELECT min(key) FROM seen)", FaultKey, "event 64", "kept again"},
-		{"UPDATE seen SET entries = (SELECT entries FROM seen ORDER BY key LIMIT 1 OFFSET 5)", FaultKey, "event ", "no dedupe key"},
-		{"UPDATE seen SET entries = substr(entries, 1, 5) WHERE key = (SELECT min(key) FROM seen)", FaultKey, "key ", "cannot be read"},
-		{"DELETE FROM blocks WHERE id = 3", FaultKey, "key ", "nothing tells when its key is to go"},
-		{"INSERT INTO removed_keys VALUES (1, 0, x'')", FaultKey, "block 1", "it is there"},
-		{"INSERT INTO removed_keys VALUES (999, 0, x'01')", FaultKey, "block 999", "cannot be read"},
-		{"INSERT INTO removed_keys VALUES (999, 0, x'0000000000000001')", FaultKey, "block 999", "kept again"},
-		{"UPDATE counts SET value = x'0000000000' WHERE kind = 2 AND number = 1", FaultCounter, "hook 1", "matched: 0 are counted, and 4 are there"},
-		{"UPDATE counts SET value = x'0302000001' WHERE kind = 2 AND number = 1", FaultCounter, "hook 1", "1 deliveries wait by its counters, and 2 do"},
-		{"DELETE FROM counts WHERE kind = 2 AND number = 2", FaultCounter, "hook 2", "dead: 0 are counted, and 3 are there"},
-		{"UPDATE counts SET value = x'00' WHERE kind = 1", FaultCounter, "source 1", "received: 0 are counted"},
-		{"INSERT INTO rejected (source, received, reason, detail, size, raw) VALUES (1, 0, '', '', 0, x'')", FaultCounter, "source 1", "rejected: 1 are counted, and 2"},
-		{"INSERT INTO filter_errors VALUES (65, 1, '')", FaultCounter, "hook 1", "filter errors: 0 are counted, and 1"},
-		{"INSERT INTO counts VALUES (7, 7, x'')", FaultCounter, "counters", "unknown"},
-		{"UPDATE blocks SET summary = x'010104' || CAST('newt' AS BLOB) || x'010000026102' WHERE id = 3", FaultDigest, "blocks 0 to 255", "digests"},
+		{"UPDATE blocks SET summary = x'' WHERE id = 1", store.FaultBlock, "block 1", "nothing of it"},
+		{"UPDATE blocks SET summary = x'0100' WHERE id = 3", store.FaultBlock, "block 3", "empty"},
+		{"UPDATE blocks SET payload = x'0102030405' WHERE id = 1", store.FaultBlock, "block 1", "JSON"},
+		{"UPDATE blocks SET payload = (SELECT payload FROM blocks WHERE id = 2) WHERE id = 1", store.FaultBlock, "block 1", "JSON"},
+		{"UPDATE blocks SET summary = CAST(replace(CAST(summary AS TEXT), 'user.session.start', 'user.session.stars') AS BLOB) WHERE id = 1", store.FaultBlock, "event 64", "lists say that it is the user.session.stars"},
+		{"DELETE FROM meta WHERE name = 'identity'", store.FaultRegistry, "the store", "no identity"},
+		{"UPDATE sources SET doc = '{'", store.FaultRegistry, "source acme", "cannot be read"},
+		{"UPDATE hooks SET doc = '' WHERE number = 2", store.FaultRegistry, "event hook who1", "cannot be read"},
+		{"UPDATE owed SET matched = matched | 8, open = open | 8 WHERE block = 1 AND hook = 1", store.FaultDelivery, "block 1, hook 1", "no such events"},
+		{"UPDATE owed SET open = open | 8 WHERE block = 1 AND hook = 1", store.FaultDelivery, "block 1, hook 1", "(slots 0x8) are there, but not owed"},
+		{"UPDATE owed SET open = open | 1 WHERE block = 1 AND hook = 1", store.FaultDelivery, "block 1, hook 1", "(slots 0x1) are both open and delivered"},
+		{"UPDATE owed SET open = open | 2 WHERE block = 1 AND hook = 1", store.FaultDelivery, "block 1, hook 1", "(slots 0x2) are both open and in a row"},
+		{"UPDATE owed SET open = 0 WHERE block = 1 AND hook = 1", store.FaultDelivery, "block 1, hook 1", "(slots 0x4) are owed, but nothing tells"},
+		{"UPDATE owed SET outcomes = outcomes || x'01000000' WHERE block = 1 AND hook = 1", store.FaultDelivery, "block 1, hook 1", "(slots 0x2) are both delivered at the first attempt and in a row"},
+		{"UPDATE owed SET outcomes = outcomes || outcomes WHERE block = 1 AND hook = 1", store.FaultDelivery, "block 1, hook 1", "cannot be read"},
+		{"UPDATE owed SET outcomes = substr(outcomes, 1, 2) WHERE block = 1 AND hook = 1", store.FaultDelivery, "block 1, hook 1", "cannot be read"},
+		{"DELETE FROM deliveries WHERE state = 0", store.FaultDelivery, "block 1, hook 1", "nothing tells"},
+		{"UPDATE deliveries SET state = 1 WHERE state = 0", store.FaultDelivery, "event 65, hook 1", "state is 1"},
+		{"UPDATE deliveries SET log = NULL WHERE state = 0", store.FaultDelivery, "event 65, hook 1", "attempted 1 times"},
+		{"UPDATE deliveries SET response = x'7b' WHERE state = 0", store.FaultDelivery, "event 65, hook 1", "response"},
+		{"DELETE FROM owed WHERE block = 1 AND hook = 1", store.FaultOrphan, "block 1, hook 1", "nothing is owed"},
+		{"DELETE FROM blocks WHERE id = 1", store.FaultOrphan, "block 1", "owed to hooks"},
+		{"DELETE FROM blocks WHERE id = 1", store.FaultOrphan, "block 1", "deliveries of it, but not the block"},
+		{"DELETE FROM blocks WHERE id = 2", store.FaultOrphan, "block 2", "filters failed"},
+		{"DELETE FROM hooks WHERE number = 2", store.FaultOrphan, "hook 2", "owed deliveries"},
+		{"DELETE FROM hooks WHERE number = 2", store.FaultOrphan, "hook 2", "filter failed"},
+		{"DELETE FROM hooks WHERE number = 2", store.FaultOrphan, "hook 2", "history"},
+		{"DELETE FROM hooks WHERE number = 2", store.FaultOrphan, "hook 2", "replays"},
+		{"DELETE FROM hooks WHERE number = 2", store.FaultOrphan, "hook 2", "counters"},
+		{"DELETE FROM revisions WHERE hook = 1", store.FaultOrphan, "hook 1", "present revision"},
+		{"DELETE FROM sources", store.FaultOrphan, "source 1", "counters"},
+		{"DELETE FROM replays", store.FaultOrphan, "replay 1", "owes deliveries"},
+		{"DELETE FROM seen WHERE key = (SELECT min(key) FROM seen)", store.FaultKey, "event 6", "kept again"},
+		{"UPDATE seen SET entries = (SELECT entries FROM seen ORDER BY key LIMIT 1 OFFSET 5)", store.FaultKey, "event ", "no dedupe key"},
+		{"UPDATE seen SET entries = substr(entries, 1, 5) WHERE key = (SELECT min(key) FROM seen)", store.FaultKey, "key ", "cannot be read"},
+		{"DELETE FROM blocks WHERE id = 3", store.FaultKey, "key ", "nothing tells when its key is to go"},
+		{"INSERT INTO removed_keys VALUES (1, 0, x'')", store.FaultKey, "block 1", "it is there"},
+		{"INSERT INTO removed_keys VALUES (999, 0, x'01')", store.FaultKey, "block 999", "cannot be read"},
+		{"INSERT INTO removed_keys VALUES (999, 0, x'0000000000000001')", store.FaultKey, "block 999", "kept again"},
+		{"UPDATE counts SET value = x'0000000000' WHERE kind = 2 AND number = 1", store.FaultCounter, "hook 1", "matched: 0 are counted, and 4 are there"},
+		{"UPDATE counts SET value = x'0302000001' WHERE kind = 2 AND number = 1", store.FaultCounter, "hook 1", "1 deliveries wait by its counters, and 2 do"},
+		{"DELETE FROM counts WHERE kind = 2 AND number = 2", store.FaultCounter, "hook 2", "dead: 0 are counted, and 3 are there"},
+		{"UPDATE counts SET value = x'00' WHERE kind = 1", store.FaultCounter, "source 1", "received: 0 are counted"},
+		{"INSERT INTO rejected (source, received, reason, detail, size, raw) VALUES (1, 0, '', '', 0, x'')", store.FaultCounter, "source 1", "rejected: 1 are counted, and 2"},
+		{"UPDATE deliveries SET state = 4 WHERE state = 3 AND hook = 2", store.FaultCounter, "hook 2", "cancelled: 0 are counted, and 3"},
+		{"INSERT INTO filter_errors VALUES (65, 1, '')", store.FaultCounter, "hook 1", "filter errors: 0 are counted, and 1"},
+		{"INSERT INTO counts VALUES (7, 7, x'')", store.FaultCounter, "counters", "unknown"},
+		{"UPDATE blocks SET summary = x'010104' || CAST('newt' AS BLOB) || x'010000026102' WHERE id = 3", store.FaultDigest, "blocks 0 to 255", "digests"},
 	} {
 		path := filepath.Join(t.TempDir(), "broken.db")
 		if err := os.WriteFile(path, image, 0o600); err != nil {
@@ -182,7 +196,7 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 		}
 		found := false
 		for _, f := range report.Findings {
-			found = found || f.Fault == c.fault && strings.HasPrefix(f.Where, c.where) && strings.Contains(f.Detail, c.says)
+			found = found || f.Fault == c.fault && strings.HasPrefix(f.Thing, c.where) && strings.Contains(f.Problem, c.says)
 		}
 		if !found {
 			t.Errorf("%s: found %+v", c.how, report.Findings)
@@ -217,14 +231,19 @@ func TestCheckIsBounded(t *testing.T) {
 	raw(t, path, func(conn *sqlite.Conn) { exec1(t, conn, "DELETE FROM seen") })
 	told := 0
 	report, err := Check(t.Context(), path, func(done, total int64) { told++ })
-	if err != nil || len(report.Findings) != MaxFindings || report.Omitted != chunkBlocks+4-MaxFindings || told == 0 {
-		t.Errorf("%d findings, %d omitted, %v", len(report.Findings), report.Omitted, err)
+	if err != nil || len(report.Findings) != store.MaxFindings || report.More != chunkBlocks+4-store.MaxFindings || told == 0 {
+		t.Errorf("%d findings, %d more, %v", len(report.Findings), report.More, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Check(ctx, path, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
 	}
+	raw(t, path, func(conn *sqlite.Conn) { exec1(t, conn, "INSERT INTO meta VALUES ('copy_command', 'finish it')") })
+	if _, err := Check(t.Context(), path, nil); !errors.Is(err, store.ErrUnfinished) {
+		t.Errorf("an unfinished copy: %v", err)
+	}
+	raw(t, path, func(conn *sqlite.Conn) { exec1(t, conn, "DELETE FROM meta WHERE name = 'copy_command'") })
 	raw(t, path, func(conn *sqlite.Conn) { exec1(t, conn, "PRAGMA user_version = 2") })
 	if _, err := Check(t.Context(), path, nil); err == nil || !strings.Contains(err.Error(), "older") {
 		t.Errorf("an older store: %v", err)
