@@ -19,13 +19,9 @@ const backupPages = 1024
 // nothing. But what it writes meanwhile stays in the WAL beside the store, which
 // grows by about 2 KiB an event until the copy is made.
 //
-// to must not exist. Put in the place of a store, without any -wal or -shm file
-// of an older one beside it, or named with --store, it is that store. progress
-// is told how many bytes of how many are copied; it may be nil.
+// to must not exist. The copy is a store. progress is told how many bytes of how
+// many are copied; it may be nil.
 func Backup(ctx context.Context, path, to string, progress func(done, total int64)) (err error) {
-	if _, err := os.Lstat(to); err == nil {
-		return fmt.Errorf("%s exists already; name a file that does not", to)
-	}
 	source, err := openBeside(path)
 	if err != nil {
 		return err
@@ -35,19 +31,30 @@ func Backup(ctx context.Context, path, to string, progress func(done, total int6
 	if err := refuseCopy(source, path); err != nil {
 		return err
 	}
-	// In the end the file gets its name at once: no part of a copy is ever
-	// taken for a copy.
+	return makeWhole(to, func(part string) error {
+		return copyPages(ctx, source, part, progress)
+	})
+}
+
+// makeWhole makes a file that has its name only once it is whole and on disk:
+// no part of a copy is ever taken for a copy. fill writes what it is to hold.
+func makeWhole(to string, fill func(part string) error) (err error) {
+	if _, err := os.Lstat(to); err == nil {
+		return fmt.Errorf("%s exists already; name a file that does not", to)
+	}
 	part, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".part-*") // for its owner only
 	if err != nil {
 		return fmt.Errorf("cannot make the copy: %w", err)
 	}
 	defer func() {
 		err = errors.Join(err, part.Close())
-		if gone := os.Remove(part.Name()); !errors.Is(gone, os.ErrNotExist) {
-			err = errors.Join(err, gone)
+		for _, name := range []string{part.Name(), part.Name() + "-wal", part.Name() + "-shm"} {
+			if gone := os.Remove(name); !errors.Is(gone, os.ErrNotExist) {
+				err = errors.Join(err, gone)
+			}
 		}
 	}()
-	if err := copyPages(ctx, source, part.Name(), progress); err != nil {
+	if err := fill(part.Name()); err != nil {
 		return err
 	}
 	if err := part.Sync(); err != nil {
@@ -90,19 +97,36 @@ func openBeside(path string) (_ *sqlite.Conn, err error) {
 	}()
 	defer catch(&err)
 	conn.SetBusyTimeout(10 * time.Second)
-	version, err := schemaVersion(conn)
-	switch known := len(migrations); {
-	case err != nil:
-		return nil, fmt.Errorf("%s is not a store: %w", path, err)
-	case version == 0:
-		return nil, fmt.Errorf("%s is not a store", path)
-	case version > known:
-		return nil, fmt.Errorf("%s has schema version %d, which is newer than this program's %d; run the newer grapnel", path, version, known)
+	if _, err := storeVersion(conn, path); err != nil {
+		return nil, err
 	}
 	if err := run(prep(conn, "BEGIN")); err != nil {
 		return nil, err
 	}
 	return conn, run(prep(conn, "SELECT 1 FROM meta"))
+}
+
+// storeVersion returns the version of a store that this program can read.
+func storeVersion(conn *sqlite.Conn, path string) (int, error) {
+	version, err := schemaVersion(conn)
+	switch known := len(migrations); {
+	case err != nil:
+		return 0, fmt.Errorf("%s is not a store: %w", path, err)
+	case version == 0:
+		return 0, fmt.Errorf("%s is not a store", path)
+	case version > known:
+		return 0, fmt.Errorf("%s has schema version %d, which is newer than this program's %d; run the newer grapnel", path, version, known)
+	default:
+		return version, nil
+	}
+}
+
+// notOlder refuses what could only be read once it is brought up to date.
+func notOlder(version int, path string) error {
+	if known := len(migrations); version < known {
+		return fmt.Errorf("%s has schema version %d, older than this program's %d; start and stop grapnel serve on it once, which brings it up to date", path, version, known)
+	}
+	return nil
 }
 
 // copyPages copies what a connection sees into a file.

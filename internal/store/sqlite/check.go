@@ -30,8 +30,8 @@ func Check(ctx context.Context, path string, progress func(done, total int64)) (
 	if err := refuseCopy(conn, path); err != nil {
 		return store.Report{}, err
 	}
-	if known := len(migrations); version < known {
-		return store.Report{}, fmt.Errorf("%s has schema version %d, older than this program's %d; start and stop grapnel serve on it once, which brings it up to date", path, version, known)
+	if err := notOlder(version, path); err != nil {
+		return store.Report{}, err
 	}
 	conn.SetInterrupt(ctx.Done())
 	c := checker{
