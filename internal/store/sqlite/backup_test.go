@@ -19,7 +19,11 @@ import (
 
 // backUpElsewhere names, in the environment, a store and a copy that this test
 // binary makes of it instead of running tests: the store is another process's.
-const backUpElsewhere = "GRAPNEL_TEST_BACKUP"
+// With diesMidway after them it is killed before the copy is whole.
+const (
+	backUpElsewhere = "GRAPNEL_TEST_BACKUP"
+	diesMidway      = "and dies"
+)
 
 func backedUpElsewhere(from, to string) error {
 	c := exec.Command(os.Args[0])
@@ -168,14 +172,46 @@ func TestBackupRefuses(t *testing.T) {
 	}
 }
 
-// TestBackupTellsHowFarItIs copies a store of several steps.
-func TestBackupTellsHowFarItIs(t *testing.T) {
+// large is a store that takes several steps to copy.
+func large(t *testing.T) *Store {
+	t.Helper()
 	s := openNew(t)
 	for range 12 {
 		if _, err := s.Commit(t.Context(), newGroup(1, nil, bytesOf(1<<20))); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return s
+}
+
+// TestBackupInterrupted ends a backup midway: nothing has the backup's name, and
+// what was not killed leaves nothing at all.
+func TestBackupInterrupted(t *testing.T) {
+	s, dir := large(t), t.TempDir()
+	to := filepath.Join(dir, "copy.db")
+	ctx, cancel := context.WithCancel(t.Context())
+	steps := 0
+	err := Backup(ctx, s.path, to, func(int64, int64) { steps++; cancel() })
+	if !errors.Is(err, context.Canceled) || steps != 1 {
+		t.Errorf("interrupted after %d steps: %v", steps, err)
+	}
+	if left := names(t, dir); len(left) > 0 {
+		t.Errorf("interrupted, it leaves %q", left)
+	}
+	if err := backedUpElsewhere(s.path, to+"\n"+diesMidway); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("killed, it ended with %v", err)
+	}
+	if left := names(t, dir); len(left) != 1 || !strings.HasPrefix(left[0], ".copy.db.part-") {
+		t.Errorf("killed, it leaves %q", left)
+	}
+	if err := Backup(t.Context(), s.path, to, nil); err != nil {
+		t.Errorf("the next backup: %v", err)
+	}
+}
+
+// TestBackupTellsHowFarItIs copies a store of several steps.
+func TestBackupTellsHowFarItIs(t *testing.T) {
+	s := large(t)
 	var told []int64
 	total := int64(0)
 	err := Backup(t.Context(), s.path, filepath.Join(t.TempDir(), "copy.db"), func(done, of int64) {
