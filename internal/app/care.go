@@ -32,7 +32,7 @@ func Check(ctx context.Context, name string, progress func(done, total int64)) (
 func Backup(ctx context.Context, name, file string, progress func(done, total int64)) error {
 	at, err := parseFile(name)
 	if err == nil {
-		err = plainFile(file, "the backup")
+		err = plainFile(file)
 	}
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func Backup(ctx context.Context, name, file string, progress func(done, total in
 func Restore(ctx context.Context, file, name string, progress sqlite.RestoreProgress) (store.Report, error) {
 	at, err := parseFile(name)
 	if err == nil {
-		err = plainFile(file, "the backup")
+		err = plainFile(file)
 	}
 	if err != nil {
 		return store.Report{}, err
@@ -63,15 +63,15 @@ func parseFile(name string) (storeAt, error) {
 	return at, err
 }
 
-// plainFile refuses what is the name of a store where a file is to be named.
-func plainFile(file, what string) error {
+// plainFile refuses what is the name of a store where a backup is to be named.
+func plainFile(file string) error {
 	switch path, isName := strings.CutPrefix(file, "sqlite:"); {
 	case isName:
-		return &SettingError{fmt.Errorf("%s is a file; write %s, without sqlite:", what, path)}
+		return &SettingError{fmt.Errorf("the backup is a file; without sqlite: its name is %s", path)}
 	case strings.Contains(file, "://"):
-		return &SettingError{fmt.Errorf("%s is a file, and %s is none", what, StoreName(file))}
+		return &SettingError{fmt.Errorf("the backup is a file, and %s is none", StoreName(file))}
 	case file == "":
-		return &SettingError{errors.New("name a file for " + what)}
+		return &SettingError{errors.New("name a file for the backup")}
 	}
 	return nil
 }

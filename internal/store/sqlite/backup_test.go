@@ -111,7 +111,7 @@ func TestBackupOfALiveStore(t *testing.T) {
 		t.Errorf("the copy ends with %v, %v; the store had %d before it was made and %d after", newest, err, before, last)
 	}
 	stats, err := c.Stats(t.Context())
-	if counted := stats.Hooks[h.Number]; err != nil || counted.Matched != int64(newest[0].Seq.Block())*2 {
+	if counted := stats.Hooks[h.Number]; err != nil || counted.Matched != newest[0].Seq.Block()*2 {
 		t.Errorf("%d events are counted up to block %d, %v", counted.Matched, newest[0].Seq.Block(), err)
 	}
 	g := newGroup(1, nil, []byte("{}"))
