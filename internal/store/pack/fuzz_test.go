@@ -370,3 +370,22 @@ func FuzzSplitLog(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCheckOutcomes holds CheckOutcomes to what Outcomes reads.
+func FuzzCheckOutcomes(f *testing.F) {
+	one := AppendOutcome(nil, received, 3, hook.Attempt{At: received, Status: 200})
+	f.Add(one)
+	f.Add(append(one, one...))
+	f.Add(one[:2])
+	f.Add([]byte{64, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, outcomes []byte) {
+		slots, ok := CheckOutcomes(outcomes)
+		read := uint64(0)
+		for slot := range Outcomes(outcomes, received) {
+			read |= 1 << slot
+		}
+		if ok && slots != read || slots&^read != 0 {
+			t.Fatalf("slots %#x, %v, but %#x are read", slots, ok, read)
+		}
+	})
+}
