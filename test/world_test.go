@@ -152,6 +152,7 @@ func storyWith(t *testing.T, set func(*app.Options), tell func(w *world)) {
 			Network: &app.Network{Listen: n.Listen, Dial: n.Dial, Resolver: n},
 		}
 		set(&w.options)
+		defer w.check()
 		w.start()
 		defer w.client.CloseIdleConnections()
 		defer w.stop()
@@ -212,6 +213,15 @@ func (w *world) stop() {
 	defer cancel()
 	w.client.CloseIdleConnections()
 	w.gateway.Stop(ctx)
+}
+
+// check looks for what is wrong with the store that a story has left.
+func (w *world) check() {
+	w.Helper()
+	report, err := app.Check(context.Background(), w.options.Store, nil)
+	if err != nil || len(report.Findings) > 0 {
+		w.Errorf("the check of the store finds %+v (%v)", report.Findings, err)
+	}
 }
 
 // do makes a request and returns the answer, which must have a status.

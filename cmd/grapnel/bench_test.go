@@ -85,6 +85,9 @@ func benchFilled(t *testing.T, binary string) {
 }
 
 func benchPostgreSQL(t *testing.T, binary string) {
+	if testing.Short() {
+		t.Skip("internal/bench tests what is PostgreSQL's in it")
+	}
 	u, err := url.Parse(postgrestest.Shared(t).URL("postgres"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	driver "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/grapnel-hooks/grapnel/internal/app"
 	"github.com/grapnel-hooks/grapnel/internal/hook"
@@ -54,7 +56,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"expand": expand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"expand": expand, "sql": damage},
 	})
 }
 
@@ -62,6 +64,14 @@ func TestScripts(t *testing.T) {
 func expand(ts *testscript.TestScript, _ bool, args []string) {
 	file := ts.MkAbs(args[0])
 	ts.Check(os.WriteFile(file, []byte(os.Expand(ts.ReadFile(file), ts.Getenv)), 0o600))
+}
+
+// sql FILE STATEMENT changes what is in a store.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	conn, err := driver.OpenConn(ts.MkAbs(args[0]), driver.OpenReadWrite)
+	ts.Check(err)
+	ts.Check(sqlitex.ExecuteTransient(conn, args[1], nil))
+	ts.Check(conn.Close())
 }
 
 // TestExitCodes: 0 fine, 1 failed, 2 wrong usage.
@@ -95,6 +105,18 @@ func TestExitCodes(t *testing.T) {
 		{exitUsage, []string{"store", "copy", "a.db", "sqlite:b.db"}},
 		{exitUsage, []string{"store", "copy", "sqlite:a.db", "sqlite:a.db"}},
 		{exitFailed, []string{"store", "copy", "sqlite:" + dir + "/none.db", "sqlite:" + dir + "/b.db"}},
+		{exitUsage, []string{"store", "backup", "sqlite:a.db"}},
+		{exitUsage, []string{"store", "backup", "a.db", "b.db"}},
+		{exitUsage, []string{"store", "backup", "sqlite:a.db", "sqlite:b.db"}},
+		{exitUsage, []string{"store", "backup", "postgres://db/grapnel", "b.db"}},
+		{exitUsage, []string{"store", "backup", "sqlite:a.db", ""}},
+		{exitFailed, []string{"store", "backup", "sqlite:" + dir + "/none.db", dir + "/b.db"}},
+		{exitUsage, []string{"store", "restore", "postgres://db/grapnel", "sqlite:b.db"}},
+		{exitUsage, []string{"store", "restore", "a.db", "postgres://db/grapnel"}},
+		{exitFailed, []string{"store", "restore", dir + "/none.db", "sqlite:" + dir + "/b.db"}},
+		{exitUsage, []string{"store", "check"}},
+		{exitUsage, []string{"store", "check", "grapnel.db"}},
+		{exitFailed, []string{"store", "check", "sqlite:" + dir + "/none.db"}},
 		{exitFailed, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--secret-key", "short"}},
 		{exitFailed, []string{"serve", "--store", "sqlite:" + dir + "/grapnel.db", "--listen", "nowhere"}},
 	} {

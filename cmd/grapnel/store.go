@@ -18,7 +18,10 @@ import (
 
 // storeCmd holds the commands that work on a store itself, without a gateway.
 type storeCmd struct {
-	Copy storeCopy `cmd:"" help:"Copy everything a store keeps into another, empty one."`
+	Copy    storeCopy    `cmd:"" help:"Copy everything a store keeps into another, empty one."`
+	Backup  storeBackup  `cmd:"" help:"Copy a SQLite store into a file while a gateway serves from it."`
+	Restore storeRestore `cmd:"" help:"Make a SQLite store from a backup, and check it."`
+	Check   storeCheck   `cmd:"" help:"Look for what is damaged in a store or does not add up."`
 }
 
 // storeCopy is `grapnel store copy`.

@@ -142,8 +142,8 @@ func parseStatus(text []byte) (int64, error) {
 	for line := range bytes.Lines(text) {
 		if value, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
 			kib, _, _ := bytes.Cut(bytes.TrimSpace(value), []byte(" "))
-			n, err := strconv.ParseInt(string(kib), 10, 48)
-			return n << 10, err
+			n, err := strconv.ParseUint(string(kib), 10, 48)
+			return int64(n << 10), err
 		}
 	}
 	return 0, errors.New("/proc/PID/status has no VmHWM")

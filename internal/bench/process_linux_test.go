@@ -110,6 +110,7 @@ func FuzzProc(f *testing.F) {
 	f.Add([]byte("1 (a) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14\n"))
 	f.Add([]byte("cpu  100 20 3 9999 88 7 6 50 40 30\n"))
 	f.Add([]byte("VmHWM:\t   250 kB\n"))
+	f.Add([]byte("VmHWM:-1"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if s, err := parseStat(text); err == nil && (s.own < 0 || s.reaped < 0) {
 			t.Errorf("%+v of %q", s, text)

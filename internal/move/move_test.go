@@ -102,6 +102,7 @@ func TestProgress(t *testing.T) {
 
 // TestCopyThroughDatabase copies stores from a file to a database and back.
 func TestCopyThroughDatabase(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := t.TempDir()
 		from, there, back := inDir(dir, "from.db"), database(t), inDir(dir, "back.db")
@@ -127,6 +128,7 @@ func TestCopyThroughDatabase(t *testing.T) {
 // TestCopyFromDatabase copies stores that were born in a database to a file, and
 // back into another.
 func TestCopyFromDatabase(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		from, there, back := database(t), inDir(t.TempDir(), "there.db"), database(t)
 		w := aLife(rt, rt, from, rapid.IntRange(1, 60).Draw(rt, "steps"))

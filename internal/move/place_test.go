@@ -40,7 +40,11 @@ func file(path string) place {
 		source:   func() (store.Archive, error) { return sqlite.OpenArchive(path) },
 		target:   func() (store.ArchiveWriter, error) { return sqlite.OpenArchiveWriter(path) },
 		setClock: func(rapid.TB, time.Time) {},
-		check:    func(rapid.TB) {},
+		check: func(t rapid.TB) {
+			t.Helper()
+			report, err := sqlite.Check(context.Background(), path, nil)
+			mustBeWhole(t, report, err)
+		},
 		contents: func(t rapid.TB) map[string]string {
 			t.Helper()
 			found := make(map[string]string)
@@ -72,9 +76,8 @@ func database(t testing.TB) place {
 		},
 		check: func(t rapid.TB) {
 			t.Helper()
-			if found, err := postgres.Check(context.Background(), o, func(int64, int64) {}); err != nil || len(found) > 0 {
-				t.Errorf("the check finds %+v (%v)", found, err)
-			}
+			report, err := postgres.Check(context.Background(), o, nil)
+			mustBeWhole(t, report, err)
 		},
 		contents: func(t rapid.TB) map[string]string {
 			t.Helper()
@@ -101,6 +104,13 @@ func database(t testing.TB) place {
 			})
 			return found
 		},
+	}
+}
+
+func mustBeWhole(t rapid.TB, report store.Report, err error) {
+	t.Helper()
+	if err != nil || len(report.Findings) > 0 {
+		t.Errorf("the check finds %+v (%v)", report.Findings, err)
 	}
 }
 

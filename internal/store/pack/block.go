@@ -5,7 +5,9 @@
 package pack
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -163,6 +165,17 @@ func Payload(payload []byte, events []hook.Event, sizes []int) error {
 		return ErrCorrupt
 	}
 	return nil
+}
+
+// Agrees reports whether an event's JSON has the type and uuid that its summary
+// tells. Almost always they stand there literally.
+func Agrees(e *hook.Event) bool {
+	if bytes.Contains(e.JSON, []byte(`"`+e.UUID+`"`)) && bytes.Contains(e.JSON, []byte(`"`+e.Type+`"`)) {
+		return true
+	}
+	var said struct{ UUID, EventType string }
+	err := json.Unmarshal(e.JSON, &said)
+	return err == nil && said.UUID == e.UUID && said.EventType == e.Type
 }
 
 // shareOut gives a block's events their JSON. ok is false when the sizes do not

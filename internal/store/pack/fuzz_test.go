@@ -42,6 +42,11 @@ func FuzzSummary(f *testing.F) {
 		if len(events) > hook.BlockSlots || len(sizes) != len(events) {
 			t.Fatalf("%d events, %d sizes", len(events), len(sizes))
 		}
+		for _, e := range events {
+			if !MayHold(summary, e.Type, 0) || !MayHold(summary, "", e.Source) || !MayHold(summary, e.Type, e.Source) {
+				t.Fatalf("an event of type %q and source %d is passed by", e.Type, e.Source)
+			}
+		}
 		for i, e := range events {
 			if e.Seq != hook.MakeSeq(7, i) || !e.Received.Equal(received) {
 				t.Fatalf("event %d is %+v", i, e)
@@ -271,6 +276,7 @@ func FuzzSortOutcomes(f *testing.F) {
 	f.Add(AppendOutcome(some, received, 7, hook.Attempt{At: received}))
 	f.Add(some[:len(some)-1])
 	f.Add([]byte{9, 0, 0, 0, 3, 0, 0, 0, 3, 1, 1, 1, 2})
+	f.Add([]byte("A0000000")) // no slot
 	f.Fuzz(func(t *testing.T, stored []byte) {
 		before := slices.Clone(stored)
 		sorted := SortOutcomes(stored)
@@ -292,7 +298,7 @@ func FuzzSortOutcomes(f *testing.F) {
 			c.b = c.b[1:]
 			c.varint()
 			c.uvarint()
-			if c.uvarint(); c.bad {
+			if c.uvarint(); c.bad || slot >= hook.BlockSlots {
 				break
 			}
 			if slot < last {
@@ -362,6 +368,25 @@ func FuzzSplitLog(f *testing.F) {
 			if one := Attempts(parts[i]); len(one) != 1 || one[0] != a {
 				t.Errorf("attempt %d is %v, alone %v", i, a, one)
 			}
+		}
+	})
+}
+
+// FuzzCheckOutcomes holds CheckOutcomes to what Outcomes reads.
+func FuzzCheckOutcomes(f *testing.F) {
+	one := AppendOutcome(nil, received, 3, hook.Attempt{At: received, Status: 200})
+	f.Add(one)
+	f.Add(append(one, one...))
+	f.Add(one[:2])
+	f.Add([]byte{64, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, outcomes []byte) {
+		slots, ok := CheckOutcomes(outcomes)
+		read := uint64(0)
+		for slot := range Outcomes(outcomes, received) {
+			read |= 1 << slot
+		}
+		if ok && slots != read || slots&^read != 0 {
+			t.Fatalf("slots %#x, %v, but %#x are read", slots, ok, read)
 		}
 	})
 }

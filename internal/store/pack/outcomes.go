@@ -42,6 +42,23 @@ func Outcomes(outcomes []byte, created time.Time) map[int]hook.Attempt {
 	return attempts
 }
 
+// CheckOutcomes returns the slots that AppendOutcome noted. ok is false when it
+// noted one twice, or when there is more than can be read.
+func CheckOutcomes(outcomes []byte) (slots uint64, ok bool) {
+	for c := (cutter{b: outcomes}); len(c.b) > 0; {
+		slot := int(c.b[0])
+		c.b = c.b[1:]
+		c.varint()
+		c.uvarint()
+		c.uvarint()
+		if c.bad || slot >= hook.BlockSlots || slots>>slot&1 != 0 {
+			return slots, false
+		}
+		slots |= 1 << slot
+	}
+	return slots, true
+}
+
 // Slots calls f for every slot in mask, the lowest first, until it returns false.
 func Slots(mask uint64, f func(slot int) bool) {
 	for ; mask != 0; mask &= mask - 1 {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,11 @@ func configure(url string) (*pgxpool.Config, error) {
 	if config.ConnConfig.ConnectTimeout == 0 || config.ConnConfig.ConnectTimeout > connectTime {
 		config.ConnConfig.ConnectTimeout = connectTime
 	}
+	config.ConnConfig.OnNotice = func(conn *pgconn.PgConn, n *pgconn.Notice) {
+		if n.Routine == waitForStandby {
+			conn.CustomData()[waitForStandby] = true
+		}
+	}
 	for name, value := range settings {
 		if _, given := config.ConnConfig.RuntimeParams[name]; !given || name == "search_path" {
 			config.ConnConfig.RuntimeParams[name] = value
@@ -66,6 +72,14 @@ func configure(url string) (*pgxpool.Config, error) {
 	}
 	return config, nil
 }
+
+// waitForStandby is the function of PostgreSQL that waits until a synchronous
+// standby has a commit (syncrep.c). If somebody cancels the wait, it warns and
+// says that all is well.
+const waitForStandby = "SyncRepWaitForLSN"
+
+// errNotReplicated says that a call was kept by the primary alone.
+var errNotReplicated = errors.New("the database has not waited for its synchronous standby, as somebody cancelled that")
 
 // checkServer refuses a server that would lose what it has committed.
 func (s *Store) checkServer(ctx context.Context) error {
@@ -108,7 +122,12 @@ func (s *Store) call(ctx context.Context, limit time.Duration, do func(context.C
 		return tell(ctx, limit, err)
 	}
 	defer conn.Release()
-	if err := do(limited, conn); err != nil {
+	err = do(limited, conn)
+	if data := conn.Conn().PgConn().CustomData(); data[waitForStandby] != nil {
+		delete(data, waitForStandby)
+		err = cmp.Or(err, errNotReplicated)
+	}
+	if err != nil {
 		if code(err) == readOnly {
 			// A server that was the primary: look for the new one.
 			s.pool.Reset()

@@ -42,6 +42,12 @@ func (s *Store) snapshot(ctx context.Context, do func(pgx.Tx) error) error {
 // loadBlocks reads blocks, with their events' JSON or without. Those that are
 // not there are left out.
 func loadBlocks(ctx context.Context, db querier, ids []int64, withJSON bool) (map[int64][]hook.Event, error) {
+	return siftBlocks(ctx, db, ids, withJSON, store.DeliveryQuery{})
+}
+
+// siftBlocks is loadBlocks but for blocks that hold no event of the type and the
+// source that are wanted: those may be left without events.
+func siftBlocks(ctx context.Context, db querier, ids []int64, withJSON bool, q store.DeliveryQuery) (map[int64][]hook.Event, error) {
 	blocks := make(map[int64][]hook.Event, len(ids))
 	if len(ids) == 0 {
 		return blocks, nil
@@ -55,6 +61,9 @@ func loadBlocks(ctx context.Context, db querier, ids []int64, withJSON bool) (ma
 	var id, received int64
 	var summary, payload []byte
 	_, err = pgx.ForEachRow(rows, []any{&id, &received, &summary, &payload}, func() error {
+		if !pack.MayHold(summary, q.Type, q.Source) {
+			return nil
+		}
 		events, sizes, err := pack.Summary(id, fromMicros(received), summary)
 		if err == nil && withJSON {
 			err = pack.Payload(payload, events, sizes)
@@ -105,8 +114,14 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Ev
 
 // listEvents lists events from the given block on, the newest first.
 func listEvents(ctx context.Context, conn *pgxpool.Conn, q store.EventQuery, first int64) (found []hook.Event, next hook.Seq, more bool, err error) {
-	for scanned := 0; scanned < maxScan; {
-		rows, err := conn.Query(ctx, "SELECT id, received, summary FROM blocks WHERE id <= $1 ORDER BY id DESC LIMIT $2", first, page)
+	scanned, until := 0, int64(math.MaxInt64)
+	if !q.Until.IsZero() {
+		until = micros(q.Until)
+	}
+	for size := firstPage; scanned < maxScan; size = min(2*size, page) {
+		// The limit is part of the text: a plan for any limit may sort all there is.
+		rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT id, received, summary FROM blocks
+			WHERE id <= $1 AND received < $2 ORDER BY id DESC LIMIT %d`, size), first, until)
 		if err != nil {
 			return nil, 0, false, err
 		}
@@ -122,6 +137,10 @@ func listEvents(ctx context.Context, conn *pgxpool.Conn, q store.EventQuery, fir
 			at := fromMicros(received)
 			if at.Before(q.Since.Add(-setBack)) {
 				next, more, done = 0, false, true
+				return nil
+			}
+			if !pack.MayHold(summary, q.Type, q.Source) {
+				scanned += hook.BlockSlots
 				return nil
 			}
 			events, _, err := pack.Summary(id, at, summary)
@@ -145,7 +164,7 @@ func listEvents(ctx context.Context, conn *pgxpool.Conn, q store.EventQuery, fir
 			return nil, 0, false, err
 		case done:
 			return found, next, more, nil
-		case n < page:
+		case n < size:
 			return found, 0, false, nil
 		}
 	}

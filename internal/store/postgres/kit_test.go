@@ -31,13 +31,25 @@ type database struct {
 	made  int // events and hooks so far
 }
 
+// migrated holds the schema, and nobody has opened the store yet.
+var migrated = postgrestest.Template{Fill: func(url string) error { return migrateAt(url, migrations) }}
+
+func migrateAt(url string, known []migration) error {
+	config, err := configure(url)
+	if err != nil {
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return migrate(context.Background(), pool, known)
+}
+
 func newDatabase(t testing.TB) *database {
 	t.Helper()
-	d := &database{TB: t, url: postgrestest.Shared(t).Database(t)}
-	if err := d.openAt(d.url).Close(); err != nil {
-		t.Fatal(err)
-	}
-	return d
+	return &database{TB: t, url: migrated.Database(t)}
 }
 
 // newStopped returns a database whose clock stands still.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/store"
 	"github.com/grapnel-hooks/grapnel/internal/store/postgres/postgrestest"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Many processes start at once on an empty database.
@@ -53,12 +51,7 @@ func next(oldest int) []migration {
 
 func (d *database) migrate(known []migration) error {
 	d.Helper()
-	config, err := configure(d.url)
-	d.must(err)
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
-	d.must(err)
-	defer pool.Close()
-	return migrate(context.Background(), pool, known)
+	return migrateAt(d.url, known)
 }
 
 // A process goes on, and may start again, after the next version has migrated the

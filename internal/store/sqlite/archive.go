@@ -46,14 +46,12 @@ func OpenArchive(path string) (_ *Archive, err error) {
 	if a.conn, err = openReadOnly(path); err != nil {
 		return nil, err
 	}
-	version, err := schemaVersion(a.conn)
-	switch known := len(migrations); {
-	case err != nil:
-		return nil, fmt.Errorf("%s is not a store: %w", path, err)
-	case version > known:
-		return nil, fmt.Errorf("%s has schema version %d, which is newer than this program's %d; run the newer grapnel", path, version, known)
-	case version < known:
-		return nil, fmt.Errorf("%s has schema version %d, older than this program's %d; start and stop grapnel serve on it once, which brings it up to date", path, version, known)
+	version, err := storeVersion(a.conn, path)
+	if err != nil {
+		return nil, err
+	}
+	if err := notOlder(version, path); err != nil {
+		return nil, err
 	}
 	return a, refuseCopy(a.conn, path)
 }
@@ -105,7 +103,7 @@ func OpenArchiveWriter(path string) (_ *Archive, err error) {
 		return nil, err
 	}
 	// A power cut may undo the latest Imports, and with them their marks.
-	for _, pragma := range []string{"PRAGMA synchronous = NORMAL", "PRAGMA cache_size = -131072"} {
+	for _, pragma := range []string{"PRAGMA synchronous = NORMAL", "PRAGMA cache_size = -65536"} {
 		if err := sqlitex.ExecuteTransient(a.conn, pragma, nil); err != nil {
 			return nil, err
 		}

@@ -104,7 +104,7 @@ func TestArchiveOfOtherVersion(t *testing.T) {
 		}
 	}
 	set("CREATE TABLE t (a)")
-	refused("start and stop grapnel serve on it once")
+	refused("is not a store")
 	set("PRAGMA user_version = 1")
 	refused("start and stop grapnel serve on it once")
 	if _, err := OpenArchiveWriter(path); !errors.Is(err, store.ErrHolds) {

@@ -19,8 +19,8 @@ type viewer struct {
 	leases  leases
 	deleted map[int64]bool
 	now     time.Time
-	blocks  map[int64][]hook.Event
-	replays map[int64]*hook.Key // what a replay's deliveries send again, less the Seq
+	blocks  map[int64][]hook.Event // as the one query wants them
+	replays map[int64]*hook.Key    // what a replay's deliveries send again, less the Seq
 }
 
 // view looks at the deliveries of one hook, or of all for 0.
@@ -47,7 +47,7 @@ func (s *Store) view(ctx context.Context, number int64, now time.Time, do func(*
 // listed yet, in their order, without attempts.
 func (v *viewer) ofBlock(rows []owedRow, q store.DeliveryQuery) (list []hook.Delivery, err error) {
 	for i := range rows {
-		if rows[i].created.Before(q.Since) {
+		if !during(rows[i].created, q.Since, q.Until) {
 			continue
 		}
 		of, err := v.ofRow(&rows[i], q)
@@ -68,7 +68,7 @@ func (v *viewer) ofBlock(rows []owedRow, q store.DeliveryQuery) (list []hook.Del
 // ofRow returns the deliveries of one owed row that are wanted, with the
 // attempts of those that went through at the first.
 func (v *viewer) ofRow(row *owedRow, q store.DeliveryQuery) ([]hook.Delivery, error) {
-	events, err := v.block(row.block)
+	events, err := v.block(row.block, q)
 	if err != nil {
 		return nil, err
 	}
@@ -154,11 +154,19 @@ func (v *viewer) wants(d *hook.Delivery, q store.DeliveryQuery) bool {
 		during(d.Created, q.Since, q.Until)
 }
 
-func (v *viewer) block(id int64) ([]hook.Event, error) {
+// block returns the events of a block, or none if none of them is wanted.
+func (v *viewer) block(id int64, q store.DeliveryQuery) (events []hook.Event, err error) {
 	if events, ok := v.blocks[id]; ok {
 		return events, nil
 	}
-	events, err := loadBlock(v.conn, id, false)
+	stmt := prep(v.conn, "SELECT received, summary FROM blocks WHERE id = ?")
+	stmt.BindInt64(1, id)
+	err = each(stmt, func() (err error) {
+		if summary := blob(stmt, 1); pack.MayHold(summary, q.Type, q.Source) {
+			events, _, err = pack.Summary(id, fromMicros(stmt.ColumnInt64(0)), summary)
+		}
+		return err
+	})
 	if len(v.blocks) > 64 {
 		clear(v.blocks)
 	}

@@ -9,20 +9,24 @@ import (
 )
 
 // A digest tells what is in a chunk of blocks: which event types, which sources
-// and whose deliveries, with a bit for each span of blocks, and from when to
-// when. A search reads it instead of the blocks, so that looking for something
-// rare costs little however much is kept. Digests are made beside the writer,
-// once a chunk is full; a chunk that has none yet is searched itself.
+// and whose deliveries, with a bit for each block, and from when to when. A
+// search reads it instead of the blocks, so that looking for something rare costs
+// little however much is kept. Digests are made beside the writer, once a chunk
+// is full; a chunk that has none yet is searched itself.
+//
+// The digests of a volume of chunks, once all are made, are summed up in one of
+// the volume, with a bit for each chunk.
 const (
-	chunkBlocks  = 256
-	spanBlocks   = chunkBlocks / 64
-	digestFormat = 1
+	chunkBlocks  = 64
+	volumeChunks = 64
+	volumeBlocks = volumeChunks * chunkBlocks
+	digestFormat = 2 // in 1 a chunk had 256 blocks, and no volume
 )
 
-// digest is of one chunk, on its way to disk: the format, then for received and
-// for created the least time in µs (zigzag) and how much later the greatest is,
-// the spans that could not be read, then the types, the sources and the hooks,
-// each counted and each with its spans (64 bits, big-endian).
+// digest is of one chunk or volume, on its way to disk: the format, then for
+// received and for created the least time in µs and the greatest (zigzag), the
+// parts that could not be read, then the types, the sources and the hooks, each
+// counted and each with the parts it is in (64 bits, big-endian).
 //
 // Hooks are those that were owed something when it was made: a replay removes
 // the digests of what it owes anew.
@@ -69,6 +73,34 @@ func (d *digest) append(b []byte) []byte {
 	return b
 }
 
+// sumUp adds to a volume's digest that of one of its chunks, the one with a bit.
+func (d *digest) sumUp(body []byte, bit uint64) {
+	c := reader{b: body}
+	format := c.uvarint()
+	for _, p := range []*period{&d.received, &d.created} {
+		of := c.period()
+		p.from, p.to = min(p.from, of.from), max(p.to, of.to)
+	}
+	if c.bits() != 0 {
+		d.unsure |= bit
+	}
+	for n := c.uvarint(); n > 0 && !c.bad; n-- {
+		kind := string(c.text())
+		c.bits()
+		d.types[kind] |= bit
+	}
+	for _, of := range []map[int64]uint64{d.sources, d.hooks} {
+		for n := c.uvarint(); n > 0 && !c.bad; n-- {
+			number := int64(c.uvarint())
+			c.bits()
+			of[number] |= bit
+		}
+	}
+	if c.bad || format != digestFormat {
+		d.unsure |= bit
+	}
+}
+
 // sought is what a search looks for; zero fields do not matter.
 type sought struct {
 	kind         string
@@ -77,33 +109,33 @@ type sought struct {
 	owed         bool
 }
 
-// in returns the spans of a chunk in which it may be, by the chunk's digest, and
-// when the last of the chunk came, in µs. A digest that cannot be read tells
+// in returns the parts of a chunk or volume in which it may be, by the digest,
+// and when the last of it came, in µs. A digest that cannot be read tells
 // nothing: it may be everywhere.
-func (q *sought) in(body []byte) (spans uint64, last int64) {
+func (q *sought) in(body []byte) (parts uint64, last int64) {
 	c := reader{b: body}
 	format := c.uvarint()
 	received, created := c.period(), c.period()
-	unsure := c.spans()
-	spans = math.MaxUint64
+	unsure := c.bits()
+	parts = math.MaxUint64
 	ofKind := uint64(0)
 	for n := c.uvarint(); n > 0 && !c.bad; n-- {
-		if kind, in := c.text(), c.spans(); string(kind) == q.kind {
+		if kind, in := c.text(), c.bits(); string(kind) == q.kind {
 			ofKind = in
 		}
 	}
 	if q.kind != "" {
-		spans &= ofKind
+		parts &= ofKind
 	}
 	for _, wanted := range []int64{q.source, q.hook} {
 		of := uint64(0)
 		for n := c.uvarint(); n > 0 && !c.bad; n-- {
-			if number, in := int64(c.uvarint()), c.spans(); number == wanted {
+			if number, in := int64(c.uvarint()), c.bits(); number == wanted {
 				of = in
 			}
 		}
 		if wanted != 0 {
-			spans &= of
+			parts &= of
 		}
 	}
 	if c.bad || format != digestFormat {
@@ -114,12 +146,12 @@ func (q *sought) in(body []byte) (spans uint64, last int64) {
 		when = created
 	}
 	if !q.since.IsZero() && when.to < micros(q.since) || !q.until.IsZero() && when.from >= micros(q.until) {
-		spans = 0
+		parts = 0
 	}
 	if unsure != 0 {
 		received.to = math.MaxInt64
 	}
-	return spans | unsure, received.to
+	return parts | unsure, received.to
 }
 
 // reader reads what a digest is made of.
@@ -142,7 +174,7 @@ func (r *reader) period() period {
 	return period{from, to}
 }
 
-func (r *reader) spans() uint64 {
+func (r *reader) bits() uint64 {
 	if len(r.b) < 8 {
 		r.bad = true
 		return 0

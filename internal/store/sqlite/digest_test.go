@@ -12,12 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/store"
-	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// TestDigestsTellNoLies fills a few chunks, with rare and common things in them
-// and a replay and a prune in the way, and has every search find with digests
+// TestDigestsTellNoLies fills a few chunks of three volumes, with rare and common
+// things in them and a replay in the way, and has every search find with digests
 // what it finds without.
 func TestDigestsTellNoLies(t *testing.T) {
 	s := openNew(t)
@@ -35,7 +34,14 @@ func TestDigestsTellNoLies(t *testing.T) {
 	const n = 5*chunkBlocks + chunkBlocks/2
 	for i := range n {
 		e := &store.Event{Event: hook.Event{Source: 1, UUID: newUUID(), Type: "common", JSON: []byte("{}")}, Hooks: hooks[:1]}
-		if random.IntN(chunkBlocks) == 0 {
+		// Volumes need not be filled to be full.
+		switch s.nextBlock {
+		case 2 * chunkBlocks:
+			skipTo(s, volumeBlocks-2*chunkBlocks)
+		case volumeBlocks + chunkBlocks:
+			skipTo(s, 2*volumeBlocks)
+		}
+		if random.IntN(chunkBlocks/4) == 0 {
 			e.Type, e.Source, e.Hooks = "rare", 2, hooks[:2]
 		}
 		g := &store.Group{Received: start.Add(time.Duration(i) * time.Second), Revision: s.revision, Events: []*store.Event{e}}
@@ -64,16 +70,16 @@ func TestDigestsTellNoLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The replay is listed before there are new digests of what it has changed.
-	seqs := []hook.Seq{hook.MakeSeq(3, 0), hook.MakeSeq(2*chunkBlocks+5, 0), hook.MakeSeq(n-1, 0)}
+	seqs := []hook.Seq{hook.MakeSeq(3, 0), hook.MakeSeq(volumeBlocks-chunkBlocks-5, 0), hook.MakeSeq(s.nextBlock-1, 0)}
 	if added, err := s.AddToReplay(t.Context(), &r, seqs, r.Created); err != nil || added != len(seqs) {
 		t.Fatal(added, err)
 	}
 	compareSearches(t, s, start, hooks)
 	digestAll(t, s)
 	compareSearches(t, s, start, hooks)
-	exec1(t, s.conn, "UPDATE blocks SET summary = x'' WHERE id = 700")
-	s.digester.want(700 / chunkBlocks)
-	if err := s.makeDigest(t.Context(), 700/chunkBlocks, 0); err != nil || s.digester.missing[700/chunkBlocks] == 0 {
+	exec1(t, s.conn, "UPDATE blocks SET summary = x'' WHERE id = 70")
+	s.digester.want(70 / chunkBlocks)
+	if err := s.makeDigest(t.Context(), 70/chunkBlocks, 0); err != nil || s.digester.missing[70/chunkBlocks] == 0 {
 		t.Errorf("a digest of what has changed meanwhile is kept: %v", err)
 	}
 	digestAll(t, s)
@@ -82,7 +88,17 @@ func TestDigestsTellNoLies(t *testing.T) {
 	}
 }
 
-// digestAll sees to it that every full chunk has a digest.
+// skipTo goes on with a later block, the first of a chunk, as where a day begins.
+func skipTo(s *Store, block int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.nextBlock%chunkBlocks != 0 && s.nextBlock > 1 {
+		s.digester.want(s.nextBlock / chunkBlocks)
+	}
+	s.nextBlock = block
+}
+
+// digestAll sees to it that every full chunk and volume has a digest.
 func digestAll(t *testing.T, s *Store) {
 	t.Helper()
 	for chunk, change, found := s.undigested(); found; chunk, change, found = s.undigested() {
@@ -92,9 +108,13 @@ func digestAll(t *testing.T, s *Store) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	have, err := sqlitex.ResultInt64(s.conn.Prep("SELECT count(*) FROM digests"))
-	if err != nil || have != s.nextBlock/chunkBlocks {
-		t.Fatalf("%d digests of %d blocks: %v", have, s.nextBlock, err)
+	for table, blocks := range map[string]int64{"digests": chunkBlocks, "volumes": volumeBlocks} {
+		same, err := sqlitex.ResultInt64(s.conn.Prep(fmt.Sprintf(
+			"SELECT (SELECT count(*) FROM %s) = (SELECT count(DISTINCT id / %d) FROM blocks WHERE id < %d)",
+			table, blocks, s.nextBlock/blocks*blocks)))
+		if err != nil || same != 1 {
+			t.Fatalf("%s are missing, or there are too many: %v", table, err)
+		}
 	}
 }
 
@@ -163,29 +183,51 @@ func compareSearches(t *testing.T, s *Store, start time.Time, hooks []int64) {
 	}
 }
 
-// TestARareEventIsFoundQuickly counts what a search reads.
+// TestARareEventIsFoundQuickly counts what a search reads, and has retention
+// remove what nobody reads any more.
 func TestARareEventIsFoundQuickly(t *testing.T) {
 	s := openNew(t)
-	const n = 20 * chunkBlocks
+	s.endBackground()
+	const volumes = 10
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for i := range n {
-		commit(t, s, fmt.Sprint("event-", i), at, 1)
-	}
-	digestAll(t, s)
-	err := s.read(t.Context(), func(conn *sqlite.Conn) error {
-		sieve := newSieve(conn, sought{kind: "none"})
-		from, to, err := sieve.next(n)
-		for from <= to && err == nil {
-			if to-from > chunkBlocks {
-				t.Errorf("blocks %d to %d are searched", from, to)
-			}
-			from, to, err = sieve.next(from - 1)
+	keep := func(received time.Time) {
+		e := &store.Event{Event: hook.Event{Source: 1, UUID: newUUID(), Type: "common", JSON: []byte("{}")}}
+		if _, err := s.Commit(t.Context(), &store.Group{Received: received, Events: []*store.Event{e}}); err != nil {
+			t.Fatal(err)
 		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
+	for volume := range int64(volumes) {
+		skipTo(s, max(1, volume*volumeBlocks))
+		for s.nextBlock%volumeBlocks != chunkBlocks+1 {
+			keep(at.Add(time.Duration(volume) * time.Hour))
+		}
+		digestAll(t, s) // but not of the volume: more may come
+	}
+	skipTo(s, volumes*volumeBlocks)
+	keep(at.Add(volumes * time.Hour))
+	digestAll(t, s)
+	looks := func(q sought) int {
+		sieve := newSieve(s.conn, q)
+		if from, to, err := sieve.next(volumes*volumeBlocks - 1); from <= to || err != nil {
+			t.Errorf("%+v: blocks %d to %d are searched: %v", q, from, to, err)
+		}
+		return maxScan - sieve.left
+	}
+	for _, q := range []sought{{kind: "none"}, {source: 99}, {hook: 99, owed: true}, {until: at}} {
+		if n := looks(q); n != volumes {
+			t.Errorf("%+v: %d steps for %d volumes", q, n, volumes)
+		}
+	}
+	if n := looks(sought{since: at.Add((volumes + 1) * time.Hour)}); n != 0 {
+		t.Errorf("%d steps into what is too old", n)
+	}
+	for more := true; more; {
+		var err error
+		if _, more, err = s.Prune(t.Context(), at.Add(5*time.Hour), 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	digestAll(t, s) // counts what is left
 }
 
 func TestTopRun(t *testing.T) {

@@ -66,11 +66,11 @@ func (s *Store) findUndigested(ctx context.Context) error {
 				return err
 			}
 			chunk = first / chunkBlocks
-			sieve := newSieve(conn, sought{})
-			if err := sieve.look(chunk); err != nil {
+			var p part
+			if err := p.look(conn, digestOfChunk, chunk, &sought{}); err != nil {
 				return err
 			}
-			if !sieve.known {
+			if !p.known {
 				missing = append(missing, chunk)
 			}
 		}
@@ -117,13 +117,46 @@ func (s *Store) makeDigest(ctx context.Context, chunk, change int64) error {
 		stmt := prep(conn, "INSERT OR REPLACE INTO digests (chunk, body) VALUES (?, ?)")
 		stmt.BindInt64(1, chunk)
 		stmt.BindBytes(2, body)
-		return func() { delete(s.digester.missing, chunk) }, run(stmt)
+		if err := run(stmt); err != nil {
+			return nil, err
+		}
+		return func() { delete(s.digester.missing, chunk) }, s.sumUp(conn, chunk)
 	})
+}
+
+// sumUp makes the digest of a chunk's volume, unless another of its chunks needs
+// a digest or is yet to be filled: then the last one will.
+func (s *Store) sumUp(conn *sqlite.Conn, chunk int64) error {
+	volume := chunk / volumeChunks
+	first := volume * volumeChunks
+	if s.nextBlock/chunkBlocks < first+volumeChunks {
+		return nil
+	}
+	for other := first; other < first+volumeChunks; other++ {
+		if s.digester.missing[other] != 0 && other != chunk {
+			return nil
+		}
+	}
+	d := newDigest()
+	stmt := prep(conn, "SELECT chunk, body FROM digests WHERE chunk BETWEEN ? AND ?")
+	stmt.BindInt64(1, first)
+	stmt.BindInt64(2, first+volumeChunks-1)
+	err := each(stmt, func() error {
+		d.sumUp(blob(stmt, 1), 1<<(stmt.ColumnInt64(0)-first))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	stmt = prep(conn, "INSERT OR REPLACE INTO volumes (volume, body) VALUES (?, ?)")
+	stmt.BindInt64(1, volume)
+	stmt.BindBytes(2, d.append(make([]byte, 0, 4096)))
+	return run(stmt)
 }
 
 // read reads what is in a chunk.
 func (d *digest) read(conn *sqlite.Conn, chunk int64) error {
-	bit := func(block int64) uint64 { return 1 << (block % chunkBlocks / spanBlocks) }
+	bit := func(block int64) uint64 { return 1 << (block % chunkBlocks) }
 	stmt := prep(conn, "SELECT id, received, summary FROM blocks WHERE id BETWEEN ? AND ?")
 	stmt.BindInt64(1, chunk*chunkBlocks)
 	stmt.BindInt64(2, chunk*chunkBlocks+chunkBlocks-1)
@@ -153,11 +186,16 @@ func (d *digest) read(conn *sqlite.Conn, chunk int64) error {
 	})
 }
 
-// forgetDigest removes the digest of a chunk that is owed anew. then is to be
-// called when the transaction is committed.
+// forgetDigest removes the digest of a chunk that is owed anew, and that of its
+// volume. then is to be called when the transaction is committed.
 func (s *Store) forgetDigest(conn *sqlite.Conn, chunk int64) (then func(), err error) {
 	stmt := prep(conn, "DELETE FROM digests WHERE chunk = ?")
 	stmt.BindInt64(1, chunk)
+	if err := run(stmt); err != nil {
+		return nil, err
+	}
+	stmt = prep(conn, "DELETE FROM volumes WHERE volume = ?")
+	stmt.BindInt64(1, chunk/volumeChunks)
 	if err := run(stmt); err != nil {
 		return nil, err
 	}

@@ -70,7 +70,14 @@ func (l *eventList) scan(from, to int64) (end bool, err error) {
 			end = true
 			return 1, nil
 		}
-		events, _, err := pack.Summary(id, received, blob(stmt, 2))
+		if !during(received, l.q.Since, l.q.Until) {
+			return 0, nil
+		}
+		summary := blob(stmt, 2)
+		if !pack.MayHold(summary, l.q.Type, l.q.Source) {
+			return 0, nil
+		}
+		events, _, err := pack.Summary(id, received, summary)
 		if err != nil {
 			return 0, err
 		}

@@ -70,7 +70,8 @@ func pruneHistory(conn *sqlite.Conn) error {
 			WHERE next.hook = revisions.hook AND next.revision > revisions.revision
 			AND next.revision <= (SELECT revision FROM blocks ORDER BY id LIMIT 1))`)),
 		run(prep(conn, "DELETE FROM replays WHERE created < (SELECT received FROM blocks ORDER BY id LIMIT 1)")),
-		run(prep(conn, fmt.Sprintf("DELETE FROM digests WHERE chunk < (SELECT min(id) FROM blocks) / %d", chunkBlocks))))
+		run(prep(conn, fmt.Sprintf("DELETE FROM digests WHERE chunk < (SELECT min(id) FROM blocks) / %d", chunkBlocks))),
+		run(prep(conn, fmt.Sprintf("DELETE FROM volumes WHERE volume < (SELECT min(id) FROM blocks) / %d", volumeBlocks))))
 }
 
 // PruneOldest removes the oldest events that nobody is owed; see store.Keeper.

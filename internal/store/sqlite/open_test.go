@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
@@ -25,6 +26,19 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			err = s.Close()
 		}
+		if err != nil {
+			fmt.Print(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if from, to, ok := strings.Cut(os.Getenv(backUpElsewhere), "\n"); ok {
+		to, dies := strings.CutSuffix(to, "\n"+diesMidway)
+		err := Backup(context.Background(), from, to, func(done, total int64) {
+			if dies && done < total {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}
+		})
 		if err != nil {
 			fmt.Print(err)
 			os.Exit(1)

@@ -147,6 +147,12 @@ CREATE INDEX deliveries_state ON deliveries (hook, state, seq);
 -- digest.go. A run without one is searched.
 CREATE TABLE digests (chunk INTEGER PRIMARY KEY, body BLOB NOT NULL);
 `,
+	`
+-- Digests are of shorter runs from here on, and are made again beside intake.
+DELETE FROM digests;
+-- What is in each volume of them; see digest.go.
+CREATE TABLE volumes (volume INTEGER PRIMARY KEY, body BLOB NOT NULL);
+`,
 }
 
 // migrate brings the schema up to this program's version, one transaction a step.

@@ -158,6 +158,9 @@ func (s *Store) connect() (*sqlite.Conn, error) {
 		"PRAGMA synchronous = " + full,
 		"PRAGMA temp_store = MEMORY",
 		"PRAGMA cache_size = -8192",
+		// What a long look at the store, such as a backup, makes of the WAL does
+		// not stay for ever.
+		"PRAGMA journal_size_limit = 67108864",
 		"PRAGMA trusted_schema = OFF",
 	} {
 		if err := sqlitex.ExecuteTransient(conn, pragma, nil); err != nil {

@@ -79,6 +79,24 @@ func TestDatabasesAreFreshAndGoAway(t *testing.T) {
 	}
 }
 
+func TestTemplateIsFilledOnceAndNeverChanges(t *testing.T) {
+	filled := 0
+	p := Template{Fill: func(url string) error {
+		filled++
+		ask[any](t, url, makeTable)
+		return nil
+	}}
+	first, second := p.Database(t), p.Database(t)
+	ask[int](t, first, keepOne)
+	if kept := ask[int](t, second, countKept); kept != 0 || filled != 1 {
+		t.Errorf("%d rows of another test, filled %d times", kept, filled)
+	}
+	if db, err := pgx.Connect(t.Context(), Shared(t).URL(p.name)); err == nil {
+		db.Close(t.Context())
+		t.Error("a test can connect to the template")
+	}
+}
+
 func TestStopKillAndStart(t *testing.T) {
 	s := Start(t, Options{Fsync: true, Settings: map[string]string{"application_name": "it's set"}})
 	url := s.Database(t)

@@ -30,7 +30,8 @@ const role = "grapnel"
 // Options say how a server differs from the usual.
 type Options struct {
 	// Fsync makes commits durable, as PostgreSQL does unless told otherwise.
-	// Without it a commit survives the end of the server, but not a power cut.
+	// Without it a commit survives the end of the server, but not a power cut, and
+	// the data is in memory where there is room.
 	Fsync bool
 	// Settings are parameters of postgresql.conf.
 	Settings map[string]string
@@ -108,7 +109,7 @@ func newServer(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{port: port, options: o}
-	s.name, s.dir, err = addServer()
+	s.name, s.dir, err = addServer(o)
 	return s, err
 }
 
@@ -140,25 +141,6 @@ func (s *Server) Addr() string { return net.JoinHostPort(host, strconv.Itoa(s.po
 func (s *Server) URL(database string) string {
 	u := url.URL{Scheme: "postgres", User: url.User(role), Host: s.Addr(), Path: "/" + database, RawQuery: "sslmode=disable"}
 	return u.String()
-}
-
-// Database makes an empty database for a test and returns its URL. It goes with
-// the test on the shared server, and with the server on others, which may be
-// standbys by then.
-func (s *Server) Database(t testing.TB) string {
-	t.Helper()
-	name := fmt.Sprintf("test_%016x", rand.Uint64())
-	if err := s.exec("CREATE DATABASE " + name + " OWNER " + role); err != nil {
-		t.Fatal(err)
-	}
-	if s.lasting {
-		t.Cleanup(func() {
-			if err := s.exec("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	return s.URL(name)
 }
 
 // Start starts a server that was stopped or killed, with its data, where it was.
@@ -238,6 +220,7 @@ func (s *Server) configure() error {
 	}
 	if !s.options.Fsync {
 		settings["fsync"], settings["full_page_writes"] = "off", "off"
+		settings["max_wal_size"], settings["min_wal_size"] = "128MB", "32MB" // as it may be in memory
 	}
 	for name, value := range s.options.Settings {
 		settings[name] = value
