@@ -33,7 +33,6 @@ type cluster struct {
 	observer         *observer
 	all              *office // the destination that can hold answers back
 	org              *org
-	database string
 	random           *mathrand.Rand
 }
 
@@ -57,7 +56,6 @@ func newCluster(t *testing.T, program string, seed uint64) *cluster {
 	c.primary = postgrestest.Start(t, postgrestest.Options{})
 	c.standby = c.primary.Standby(t)
 	database := c.primary.Database(t)
-	c.database = strings.Replace(database, c.primary.Addr(), c.primary.Addr()+","+c.standby.Addr(), 1) + "&target_session_attrs=read-write"
 	dir := t.TempDir()
 	token := c.secret(filepath.Join(dir, "admin-token"))
 	c.secret(filepath.Join(dir, "secret-key"))
@@ -79,7 +77,6 @@ func newCluster(t *testing.T, program string, seed uint64) *cluster {
 		c.nodes = append(c.nodes, n)
 	}
 	t.Cleanup(c.tell)
-	t.Cleanup(c.debugDump)
 	// All at once, on an empty database.
 	for _, n := range c.nodes {
 		n.begin()
