@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func parseStore(text string) (storeAt, error) {
 	}
 	path, ok := strings.CutPrefix(text, "sqlite:")
 	if !ok || path == "" {
-		return storeAt{}, fmt.Errorf("--store %q is not a store; write sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE", text)
+		return storeAt{}, errors.New("--store is neither sqlite:PATH nor postgres://USER:PASSWORD@HOST/DATABASE; write one of them") // it may hold a password
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return storeAt{}, fmt.Errorf("--store %q is a directory; name a file in it, like sqlite:%s", text, filepath.Join(path, "grapnel.db"))

@@ -120,8 +120,14 @@ func (l *lane) divide() {
 func (l *lane) setShare() {
 	before := l.share
 	l.share = shareOf(l.hook, l.engine.members.Load())
-	if l.share.senders != before.senders {
-		l.limiter = newLimiter(l.hook.Policy.RateLimit, l.share.senders)
-		l.rouse()
+	if l.share.senders == before.senders {
+		return
 	}
+	if l.limiter != nil && l.share.senders > 0 {
+		// What was sent before counts on.
+		part := newLimiter(l.hook.Policy.RateLimit, l.share.senders)
+		l.limiter.SetLimit(part.Limit())
+		l.limiter.SetBurst(part.Burst())
+	}
+	l.rouse()
 }

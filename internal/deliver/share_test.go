@@ -174,3 +174,23 @@ func TestANewerHoldWins(t *testing.T) {
 		}
 	})
 }
+
+// Members come and go, as in a rolling restart: what a rate limit has admitted
+// before counts on.
+func TestRateLimitWhenMembersChange(t *testing.T) {
+	inYard(t, func(y *yard) {
+		y.addHook("who1", nil)
+		y.change("who1", func(h *hook.EventHook) { h.Policy.RateLimit = hook.RateLimit{Count: 1, Per: time.Hour} })
+		y.take("one", 50)
+		y.wait(time.Second)
+		for range 10 {
+			y.SetMembers(store.Members{Self: 1, All: []int64{1}, Until: time.Now().Add(time.Hour)}) // as after a hang: not joined
+			y.wait(2 * store.BeatEvery)
+			y.SetMembers(store.Members{Self: 1, All: []int64{1}, Joined: true, Until: time.Now().Add(time.Hour)})
+			y.wait(2 * store.BeatEvery)
+		}
+		if n := y.post.count(); n > 2 {
+			t.Errorf("%d attempts in %v, with a rate limit of 1/h", n, 40*store.BeatEvery)
+		}
+	})
+}

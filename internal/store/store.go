@@ -262,7 +262,7 @@ type Stats struct {
 	Hooks   map[int64]hook.HookCount   // by number, deleted hooks included
 	// OldestOwed is, by hook, since when its oldest waiting delivery is owed.
 	OldestOwed map[int64]time.Time
-	Bytes      int64 // used on disk
+	Bytes      int64 // used on disk; of a database, by what retention can remove
 }
 
 // Replay is a set of new deliveries for old events, all to one hook.

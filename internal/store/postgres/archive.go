@@ -77,7 +77,7 @@ func OpenArchiveWriter(ctx context.Context, opts Options) (_ *Archive, err error
 	if version != 0 && version != len(migrations) {
 		return nil, store.ErrHolds
 	}
-	if err := (&Store{pool: a.pool, log: logOf(opts)}).checkServer(ctx); err != nil {
+	if err := (&Store{pool: a.pool, log: logOf(opts), limits: newLimits(a.pool.Config().MaxConns)}).checkServer(ctx); err != nil {
 		return nil, fmt.Errorf("cannot use the database: %w", err)
 	}
 	if err := migrate(ctx, a.pool, migrations); err != nil {
@@ -157,7 +157,7 @@ func (a *Archive) version(ctx context.Context) (version int, err error) {
 
 // keepOut keeps gateways from joining until Close, and refuses when one has.
 func (a *Archive) keepOut(ctx context.Context) error {
-	_, err := a.lock.Exec(ctx, "SET lock_timeout = '3s'; SELECT pg_advisory_lock(1735549185, 5); SET lock_timeout = 0")
+	_, err := a.lock.Exec(ctx, "SET lock_timeout = '3s'; SELECT pg_advisory_lock(1735549185, 5), pg_advisory_lock(1735549185, 6); SET lock_timeout = 0")
 	if code(err) == lockNotAvailable {
 		return errors.New("the store is being copied already, or a gateway is just starting on it; stop that first")
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ type cluster struct {
 	stop  context.CancelFunc
 	work  sync.WaitGroup
 
-	beating sync.Mutex // one Beat at a time
+	beating   sync.Mutex // one Beat at a time
+	releasing sync.Mutex // held while leases are given back
 
 	mu       sync.Mutex
 	listener bool               // there is one
@@ -43,10 +45,7 @@ func (s *Store) Beat(ctx context.Context) (store.Members, error) {
 	defer s.cluster.beating.Unlock()
 	s.cluster.listen()
 	var m store.Members
-	err := s.write(ctx, commitTime, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		if err := s.unknown.release(ctx, conn); err != nil {
-			return err
-		}
+	err := s.writeNow(ctx, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		if m, err = s.beat(ctx, conn); err != nil || m.All != nil {
 			return err
 		}
@@ -59,7 +58,26 @@ func (s *Store) Beat(ctx context.Context) (store.Members, error) {
 	if err != nil {
 		return store.Members{}, err
 	}
+	if c := &s.cluster; s.unknown.any() && c.releasing.TryLock() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.ctx.Err() == nil {
+			c.work.Go(s.release)
+		} else {
+			c.releasing.Unlock()
+		}
+	}
 	return m, nil
+}
+
+// release gives back the leases of which nobody knows. It looks through all that
+// waits: a beat does not wait for it.
+func (s *Store) release() {
+	defer s.cluster.releasing.Unlock()
+	err := s.write(s.cluster.ctx, callTime, s.unknown.release)
+	if err != nil && s.cluster.ctx.Err() == nil {
+		s.log.Warn("leases that nobody may know of could not be given back; they end by themselves, or are given back later", "error", err)
+	}
 }
 
 // beat beats once. All is nil when this process is no member.
@@ -90,7 +108,11 @@ func (s *Store) join(ctx context.Context, conn *pgxpool.Conn) error {
 		s.node.Store(node)
 		c.reconnect()
 	}
-	if _, err := conn.Exec(ctx, "SELECT join_nodes($1, $2)", s.node.Load(), store.BeatEvery.Microseconds()); err != nil {
+	_, err := conn.Exec(ctx, "SELECT join_nodes($1, $2)", s.node.Load(), store.BeatEvery.Microseconds())
+	if code(err) == lockNotAvailable {
+		return errors.New("the store is being copied; start when that is done, on the copy if that is what it is for")
+	}
+	if err != nil {
 		return err
 	}
 	s.joined = true

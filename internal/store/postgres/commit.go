@@ -25,7 +25,7 @@ func (s *Store) Commit(ctx context.Context, g *store.Group) ([]store.Claim, erro
 	c := compose(g)
 	var ids, rejected []int64
 	sent := false
-	err := s.write(ctx, commitTime, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err := s.writeNow(ctx, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		sent = true
 		c.fill()
 		for range maxTries {
@@ -153,14 +153,24 @@ type unknownLeases struct {
 type leaseRange struct{ first, end int64 }
 
 // maxUnknown bounds the list: what has no room ends by its time.
-const maxUnknown = 1000
+const maxUnknown = 100
 
 func (u *unknownLeases) add(first int64, count int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if last := len(u.list) - 1; last >= 0 && first >= u.list[last].first && first <= u.list[last].end {
+		u.list[last].end = max(u.list[last].end, first+int64(count))
+		return
+	}
 	if len(u.list) < maxUnknown {
 		u.list = append(u.list, leaseRange{first, first + int64(count)})
 	}
+}
+
+func (u *unknownLeases) any() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.list) > 0
 }
 
 // release gives them back.

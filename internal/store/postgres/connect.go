@@ -31,6 +31,10 @@ var settings = map[string]string{
 	"application_name": "grapnel",
 	"search_path":      "grapnel",
 	"timezone":         "UTC",
+	// Commits look at what others have just changed.
+	"default_transaction_isolation": "read committed",
+	// What a connection holds a lock for may wait long.
+	"idle_session_timeout": "0",
 	// Should the client be gone without the server having noticed.
 	"statement_timeout":                   "20s",
 	"idle_in_transaction_session_timeout": "10s",
@@ -104,9 +108,56 @@ func (s *Store) checkServer(ctx context.Context) error {
 	return nil
 }
 
+// Of the connections, so many are kept for intake and the beat: a database on
+// which all else is slow must not end either.
+const keptConns = 3
+
+// limits bound how many calls may be under way at once: less than there are
+// connections, and of lists and searches, which may be many and take their time,
+// half of them.
+type limits struct{ calls, reads chan struct{} }
+
+func newLimits(conns int32) limits {
+	return limits{make(chan struct{}, max(1, conns-keptConns)), make(chan struct{}, max(1, conns/2))}
+}
+
+// enter waits for room, and returns how to leave it.
+func enter(ctx context.Context, room chan struct{}) (leave func(), err error) {
+	select {
+	case room <- struct{}{}:
+		return func() { <-room }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // call runs do with a connection, for so long at most. do must be one statement,
 // or a transaction that a broken connection undoes.
 func (s *Store) call(ctx context.Context, limit time.Duration, do func(context.Context, *pgxpool.Conn) error) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	leave, err := enter(limited, s.limits.calls)
+	if err != nil {
+		return tell(ctx, limit, err)
+	}
+	defer leave()
+	return s.urgent(ctx, limit, do)
+}
+
+// read is call for lists and searches.
+func (s *Store) read(ctx context.Context, do func(context.Context, *pgxpool.Conn) error) error {
+	limited, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	leave, err := enter(limited, s.limits.reads)
+	if err != nil {
+		return tell(ctx, callTime, err)
+	}
+	defer leave()
+	return s.call(ctx, callTime, do)
+}
+
+// urgent is call for intake and the beat, which wait for no other calls.
+func (s *Store) urgent(ctx context.Context, limit time.Duration, do func(context.Context, *pgxpool.Conn) error) error {
 	if s.closed.Load() {
 		return errClosed
 	}
@@ -144,6 +195,14 @@ func (s *Store) write(ctx context.Context, limit time.Duration, do func(context.
 		return err
 	}
 	return s.call(context.WithoutCancel(ctx), limit, do)
+}
+
+// writeNow is write for intake and the beat.
+func (s *Store) writeNow(ctx context.Context, do func(context.Context, *pgxpool.Conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.urgent(context.WithoutCancel(ctx), commitTime, do)
 }
 
 // tell says whose time is over.

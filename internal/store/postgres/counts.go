@@ -106,7 +106,7 @@ func (s *Store) Stats(ctx context.Context) (stats store.Stats, err error) {
 		}
 		return tx.QueryRow(ctx, `SELECT
 			(SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
-				WHERE relnamespace = 'grapnel'::regnamespace AND relkind = 'r')
+				WHERE relnamespace = 'grapnel'::regnamespace AND relkind = 'r' AND (relispartition OR relname = 'rejected'))
 			- (SELECT coalesce(sum(freed), 0)::bigint FROM days)`).Scan(&stats.Bytes)
 	})
 	return stats, err

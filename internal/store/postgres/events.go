@@ -34,7 +34,7 @@ type querier interface {
 
 // snapshot runs do in one snapshot.
 func (s *Store) snapshot(ctx context.Context, do func(pgx.Tx) error) error {
-	return s.call(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+	return s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, do)
 	})
 }
@@ -101,7 +101,7 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Ev
 	if q.UUID != "" {
 		return s.eventsOf(ctx, q)
 	}
-	err = s.call(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		first, err := s.horizon(ctx, conn)
 		if err != nil {
 			return err
@@ -197,7 +197,7 @@ func during(t, since, until time.Time) bool {
 
 // eventsOf lists the events with one uuid: one of each source at most.
 func (s *Store) eventsOf(ctx context.Context, q store.EventQuery) (found []hook.Event, next hook.Seq, more bool, err error) {
-	err = s.call(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		last, err := s.horizon(ctx, conn)
 		if err != nil {
 			return err
@@ -222,7 +222,7 @@ func (s *Store) eventsOf(ctx context.Context, q store.EventQuery) (found []hook.
 
 // Event returns one event; see store.Reader.
 func (s *Store) Event(ctx context.Context, seq hook.Seq) (e hook.Event, err error) {
-	err = s.call(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		blocks, err := loadBlocks(ctx, conn, []int64{seq.Block()}, true)
 		if err != nil {
 			return err
@@ -239,7 +239,7 @@ func (s *Store) Event(ctx context.Context, seq hook.Seq) (e hook.Event, err erro
 
 // FindEvents returns the events with a uuid; see store.Reader.
 func (s *Store) FindEvents(ctx context.Context, uuid string) (found []hook.Event, err error) {
-	err = s.call(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		found, err = findEvents(ctx, conn, uuid)
 		return err
 	})
@@ -274,7 +274,7 @@ func findEvents(ctx context.Context, conn *pgxpool.Conn, uuid string) (found []h
 
 // FilterErrors returns why filters could not judge an event; see store.Reader.
 func (s *Store) FilterErrors(ctx context.Context, seq hook.Seq) (found []store.FilterError, err error) {
-	err = s.call(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		rows, err := conn.Query(ctx, "SELECT hook, detail FROM filter_errors WHERE seq = $1 ORDER BY hook", int64(seq))
 		if err != nil {
 			return err
@@ -294,7 +294,7 @@ const rejectedList = "SELECT id, source, received, reason, detail, size"
 
 // RejectedList lists what was rejected; see store.Reader.
 func (s *Store) RejectedList(ctx context.Context, source, before int64, limit int) (list []store.Rejected, err error) {
-	err = s.call(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		rows, err := conn.Query(ctx, rejectedList+`, NULL::bytea FROM rejected
 			WHERE ($1 = 0 OR source = $1) AND ($2 = 0 OR id < $2) ORDER BY id DESC LIMIT $3`, source, before, limit)
 		if err != nil {
@@ -317,7 +317,7 @@ func scanRejected(row pgx.CollectableRow) (r store.Rejected, err error) {
 
 // Rejected returns one rejected body; see store.Reader.
 func (s *Store) Rejected(ctx context.Context, id int64) (r store.Rejected, err error) {
-	err = s.call(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) error {
+	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
 		rows, err := conn.Query(ctx, rejectedList+", raw FROM rejected WHERE id = $1", id)
 		if err != nil {
 			return err

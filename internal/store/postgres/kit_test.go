@@ -226,6 +226,9 @@ func (d *database) beat(s *Store) store.Members {
 	d.Helper()
 	m, err := s.Beat(context.Background())
 	d.must(err)
+	// Leases of which nobody knows are given back beside it.
+	s.cluster.releasing.Lock()
+	defer s.cluster.releasing.Unlock()
 	return m
 }
 

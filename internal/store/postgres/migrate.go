@@ -89,13 +89,18 @@ func lockVersion(ctx context.Context, tx pgx.Tx) (version, oldest int, err error
 		return 0, 0, err
 	}
 	if !there {
+		// One that somebody has made for the role is taken as it is.
 		_, err = tx.Exec(ctx, `
-			CREATE SCHEMA IF NOT EXISTS grapnel;
+			DO $$ BEGIN
+				IF to_regnamespace('grapnel') IS NULL THEN
+					CREATE SCHEMA grapnel;
+				END IF;
+			END $$;
 			CREATE TABLE grapnel.schema_version (version integer NOT NULL, oldest integer NOT NULL);
 			INSERT INTO grapnel.schema_version VALUES (0, 0);
 		`)
 		if code(err) == insufficientPrivilege {
-			err = fmt.Errorf("the role may not create the schema grapnel in the database; GRANT CREATE ON DATABASE to it: %w", err)
+			err = fmt.Errorf("the role may not create the schema grapnel in the database, or nothing in it; GRANT CREATE ON DATABASE, or on the schema, to it: %w", err)
 		}
 		return 0, 0, err
 	}

@@ -165,6 +165,9 @@ func TestProcessThatWasCountedAsGone(t *testing.T) {
 	d.commit(a, 1, h.Number)
 	mine := d.claim(a, h.Number, 1, time.Hour)
 	a.cluster.close() // its connection breaks, and it does not beat
+	for ask[bool](d, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND objid = $2)", nodeLocks, before) {
+		// the server has not noticed yet
+	}
 	d.advance(3*store.BeatEvery + time.Millisecond)
 	d.equal("members", len(d.beat(b).All), 1)
 	m := d.beat(a)

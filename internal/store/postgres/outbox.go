@@ -3,7 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 
@@ -27,24 +27,48 @@ func (s *Store) Claim(ctx context.Context, number int64, now time.Time, limit, m
 	if err != nil || len(claims) == 0 {
 		return nil, next, err
 	}
-	fit := 0
+	var fit, damaged []store.Claim
 	err = s.call(ctx, callTime, func(ctx context.Context, conn *pgxpool.Conn) (err error) {
-		fit, err = fillEvents(ctx, conn, claims, maxBytes)
+		fit, damaged, err = fillEvents(ctx, conn, claims, maxBytes)
 		return err
 	})
+	if err == nil {
+		err = s.endDamaged(ctx, damaged)
+	}
 	if err != nil {
 		s.giveBack(ctx, claims)
 		return nil, time.Time{}, err
 	}
-	if fit < len(claims) {
-		s.giveBack(ctx, claims[fit:])
+	if left := claims[len(fit)+len(damaged):]; len(left) > 0 || len(fit) == 0 {
+		s.giveBack(ctx, left)
 		next = now
 	}
-	return claims[:fit], next, nil
+	return fit, next, nil
+}
+
+// endDamaged ends deliveries of events that cannot be read any more, as dead:
+// they must not hold up those behind them.
+func (s *Store) endDamaged(ctx context.Context, claims []store.Claim) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	outcomes := make([]store.Outcome, len(claims))
+	for i, c := range claims {
+		outcomes[i] = store.Outcome{Key: c.Key, Epoch: c.Epoch, State: hook.Dead, Reason: hook.ReasonDamaged}
+	}
+	if _, err := s.Settle(ctx, outcomes); err != nil {
+		return err
+	}
+	s.log.Error("the store is damaged: deliveries ended because their events cannot be read; look at the database's disk, and at the store with: grapnel store check",
+		"deliveries", len(claims), "hook", claims[0].Hook, "block", claims[0].Seq.Block(), "reason", hook.ReasonDamaged)
+	return nil
 }
 
 // giveBack ends leases again. Should it fail, they are given back later.
 func (s *Store) giveBack(ctx context.Context, claims []store.Claim) {
+	if len(claims) == 0 {
+		return
+	}
 	outcomes := make([]store.Outcome, len(claims))
 	for i, c := range claims {
 		outcomes[i] = store.Outcome{Key: c.Key, Epoch: c.Epoch, State: hook.Waiting}
@@ -52,7 +76,7 @@ func (s *Store) giveBack(ctx context.Context, claims []store.Claim) {
 	if _, err := s.Settle(context.WithoutCancel(ctx), outcomes); err == nil {
 		return
 	}
-	for _, c := range claims {
+	for _, c := range claims { // in the order of their leases
 		lease, _ := leaseOf(c.Key, c.Epoch)
 		s.unknown.add(lease, 1)
 	}
@@ -110,32 +134,60 @@ func (s *Store) lease(ctx context.Context, number int64, now time.Time, limit in
 // maxBlocksOpen bounds the blocks that a claim has in memory at once.
 const maxBlocksOpen = 16
 
-// fillEvents loads what the claims are about, up to maxBytes of JSON, and
-// returns how many claims it filled: at least one.
-func fillEvents(ctx context.Context, conn *pgxpool.Conn, claims []store.Claim, maxBytes int) (fit int, err error) {
+// fillEvents loads what the claims are about, up to maxBytes of JSON but at
+// least one, in their order, and tells apart those whose events are damaged.
+// The claims after all of these are as they were.
+func fillEvents(ctx context.Context, conn *pgxpool.Conn, claims []store.Claim, maxBytes int) (fit, damaged []store.Claim, err error) {
 	blocks := make(map[int64][]hook.Event)
 	size := 0
 	for i := range claims {
 		id, slot := claims[i].Seq.Block(), claims[i].Seq.Slot()
 		events, known := blocks[id]
 		if !known {
-			if blocks, err = loadBlocks(ctx, conn, nextBlocks(claims[i:]), true); err != nil {
-				return 0, err
+			if blocks, err = readable(ctx, conn, nextBlocks(claims[i:])); err != nil {
+				return nil, nil, err
 			}
 			events = blocks[id]
 		}
 		if slot >= len(events) {
-			return 0, fmt.Errorf("block %d: %w", id, pack.ErrCorrupt)
+			damaged = append(damaged, claims[i])
+			continue
 		}
 		e := events[slot]
-		if size += len(e.JSON); i > 0 && size > maxBytes {
-			return i, nil
+		if size += len(e.JSON); len(fit) > 0 && size > maxBytes {
+			break
 		}
 		// A copy, as one event must not keep its whole block in memory.
 		e.JSON = bytes.Clone(e.JSON)
 		claims[i].Event = &e
+		fit = append(fit, claims[i])
 	}
-	return len(claims), nil
+	return fit, damaged, nil
+}
+
+// readable reads blocks with their events' JSON; those that are damaged, or not
+// there, have no events.
+func readable(ctx context.Context, conn *pgxpool.Conn, ids []int64) (map[int64][]hook.Event, error) {
+	blocks, err := loadBlocks(ctx, conn, ids, true)
+	if errors.Is(err, pack.ErrCorrupt) {
+		blocks = make(map[int64][]hook.Event)
+		for _, id := range ids {
+			one, err := loadBlocks(ctx, conn, []int64{id}, true)
+			if err != nil && !errors.Is(err, pack.ErrCorrupt) {
+				return nil, err
+			}
+			if err == nil {
+				blocks[id] = one[id]
+			}
+		}
+		err = nil
+	}
+	for _, id := range ids {
+		if _, there := blocks[id]; !there && err == nil {
+			blocks[id] = nil
+		}
+	}
+	return blocks, err
 }
 
 // nextBlocks are the first blocks that claims are about.

@@ -42,6 +42,7 @@ type Store struct {
 	changes sync.Mutex   // so that changes of the registry by one process wait in turn
 	unknown unknownLeases
 	keeping keeping
+	limits  limits
 	cluster cluster
 	joined  bool // under node, at some time; guarded by cluster.beating
 }
@@ -70,7 +71,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 			pool.Close()
 		}
 	}()
-	s := &Store{pool: pool, log: log}
+	s := &Store{pool: pool, log: log, limits: newLimits(config.MaxConns)}
 	if err := s.checkServer(ctx); err != nil {
 		return nil, fmt.Errorf("cannot use the database: %w", err)
 	}

@@ -27,7 +27,8 @@ BEGIN
 END $$;
 
 -- claim leases up to p_limit deliveries of a hook that are due, those due
--- longest first. A row of kind 0 is of a block's work (at is the block, mask the
+-- longest first. What was never attempted is due at once, though the clock of
+-- the process that took it in may be ahead. A row of kind 0 is of a block's work (at is the block, mask the
 -- slots), one of kind 1 of retries (at is the event). Their leases are numbered
 -- from p_lease on. The last row, of kind 2, tells in due when the next is due, 0
 -- for never.
@@ -44,7 +45,7 @@ DECLARE
 	fresh boolean;
 	retry boolean;
 	queue CURSOR FOR SELECT t.ctid AS place, t.* FROM work t
-		WHERE t.hook = p_hook AND t.until <= c AND t.created <= p_now
+		WHERE t.hook = p_hook AND t.until <= c
 		ORDER BY t.created, t.block FOR UPDATE SKIP LOCKED;
 	again CURSOR FOR SELECT t.ctid AS place, t.* FROM retries t
 		WHERE t.hook = p_hook AND t.until <= c AND t.due <= p_now
@@ -109,7 +110,6 @@ CREATE FUNCTION next_due(p_hook bigint, p_now bigint, p_clock bigint, p_lease bi
 RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN least(
-		(SELECT min(t.created) FROM work t WHERE t.hook = p_hook AND t.created > p_now AND t.until <= p_clock),
 		(SELECT t.due FROM retries t WHERE t.hook = p_hook AND t.due > p_now AND t.until <= p_clock ORDER BY t.due LIMIT 1),
 		(SELECT min(t.until) FROM work t WHERE t.hook = p_hook AND t.until > p_clock
 			AND (t.lease < p_lease OR t.lease >= p_end)) - p_clock + p_now,

@@ -1,9 +1,11 @@
 -- A process holds the session lock (1735549187, its number) on the connection
 -- on which it listens.
 
--- join_nodes makes a process a member under a number of its own.
+-- join_nodes makes a process a member under a number of its own. It fails with
+-- lock_not_available while the store is being copied.
 CREATE FUNCTION join_nodes(p_node integer, p_every bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+	PERFORM set_config('lock_timeout', '3000', true);
 	PERFORM pg_advisory_xact_lock(1735549185, 5);
 	INSERT INTO nodes (id, ready, beat)
 	VALUES (p_node, clock() + CASE WHEN EXISTS (SELECT FROM nodes) THEN 2 * p_every ELSE 0 END, clock())
@@ -33,24 +35,25 @@ DECLARE
 	other integer;
 BEGIN
 	PERFORM set_config('synchronous_commit', 'off', true);
-	SELECT n.beat < c - 3 * p_every INTO late FROM nodes n WHERE n.id = p_node;
+	-- A clock may also be behind that of the primary before.
+	SELECT abs(c - n.beat) > 3 * p_every INTO late FROM nodes n WHERE n.id = p_node;
 	IF late THEN
 		-- The others may have shared out what was its part: it is new to them.
 		PERFORM pg_advisory_xact_lock(1735549185, 5);
 		UPDATE nodes SET ready = clock() + CASE WHEN EXISTS (
-			SELECT FROM nodes o WHERE o.id != p_node AND o.beat >= c - 4 * p_every) THEN 2 * p_every ELSE 0 END
+			SELECT FROM nodes o WHERE o.id != p_node AND abs(c - o.beat) <= 4 * p_every) THEN 2 * p_every ELSE 0 END
 		WHERE id = p_node;
 	END IF;
 	UPDATE nodes SET beat = c WHERE id = p_node RETURNING ready <= c INTO joined;
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
-	FOR other IN SELECT n.id FROM nodes n WHERE n.beat < c - 3 * p_every ORDER BY n.id FOR UPDATE SKIP LOCKED LOOP
+	FOR other IN SELECT n.id FROM nodes n WHERE abs(c - n.beat) > 3 * p_every ORDER BY n.id FOR UPDATE SKIP LOCKED LOOP
 		IF pg_try_advisory_xact_lock(1735549187, other) THEN
 			PERFORM leave_nodes(other);
 		END IF;
 	END LOOP;
-	members := ARRAY(SELECT n.id FROM nodes n WHERE n.beat >= c - 4 * p_every ORDER BY n.id);
+	members := ARRAY(SELECT n.id FROM nodes n WHERE abs(c - n.beat) <= 4 * p_every ORDER BY n.id);
 	changes := (SELECT r.changes FROM registry r);
 	due := ARRAY(SELECT h.number::bigint FROM hooks h WHERE NOT h.deleted AND (
 		EXISTS (SELECT FROM work t WHERE t.hook = h.number AND t.until <= c)

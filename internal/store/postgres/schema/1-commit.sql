@@ -61,6 +61,14 @@ CREATE FUNCTION commit_group(
 DECLARE
 	ends bigint;
 BEGIN
+	IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+		RAISE EXCEPTION 'synchronous_commit is % now, so events could be lost after they were acknowledged; set it to on',
+			current_setting('synchronous_commit');
+	END IF;
+	-- Whoever copies the store holds this one.
+	IF NOT pg_try_advisory_xact_lock_shared(1735549185, 6) THEN
+		RAISE EXCEPTION 'the store is being copied; stop this gateway';
+	END IF;
 	status := 1;
 	PERFORM pg_advisory_xact_lock_shared(1735549185, 2);
 	IF (SELECT revision FROM registry) != p_revision THEN

@@ -1,3 +1,8 @@
+-- later is the number after another. It is of the clock: the number of a change
+-- that a fail-over has lost, but that others have seen, is never that of another.
+CREATE FUNCTION later(p_number bigint) RETURNS bigint LANGUAGE sql VOLATILE AS
+	$$ SELECT greatest(p_number + 1, clock()) $$;
+
 -- bump counts a change of the registry, unless there was another since the
 -- caller looked: it returns false then, and nothing may be changed. The other
 -- processes are told. Changes of hooks keep commits out until they are done.
@@ -6,7 +11,7 @@ BEGIN
 	IF p_hooks THEN
 		PERFORM pg_advisory_xact_lock(1735549185, 2);
 	END IF;
-	UPDATE registry SET changes = changes + 1 WHERE changes = p_seen;
+	UPDATE registry SET changes = later(changes) WHERE changes = p_seen;
 	IF FOUND THEN
 		PERFORM pg_notify('grapnel', p_node || ' changed');
 	END IF;
@@ -47,7 +52,7 @@ BEGIN
 	IF p_number = 0 THEN
 		INSERT INTO hooks (id, revision, doc) VALUES (p_id, 0, '') RETURNING number INTO made;
 	END IF;
-	UPDATE registry SET revision = revision + 1 RETURNING revision INTO revised;
+	UPDATE registry SET revision = later(revision) RETURNING revision INTO revised;
 	INSERT INTO revisions (revision, hook, at, doc) VALUES (revised, made, p_at, p_past);
 	UPDATE hooks SET revision = revised, deleted = p_past IS NULL, doc = p_doc,
 		hold_reason = p_hold_reason, hold_since = p_hold_since, hold_total = p_hold_total,
