@@ -23,11 +23,14 @@ type cluster struct {
 	again    context.CancelFunc // makes the listener connect anew
 	hint     func(store.Hint)
 	due      map[int64]bool // hooks to tell of, nil when nothing is about to
+
+	beaten chan struct{} // after a Beat
 }
 
 func (c *cluster) init(s *Store) {
 	c.store = s
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.beaten = make(chan struct{}, 1)
 }
 
 func (c *cluster) close() {
@@ -58,6 +61,10 @@ func (s *Store) Beat(ctx context.Context) (store.Members, error) {
 	})
 	if err != nil {
 		return store.Members{}, err
+	}
+	select {
+	case s.cluster.beaten <- struct{}{}:
+	default:
 	}
 	return m, nil
 }

@@ -24,13 +24,14 @@ const (
 	listenAtMost = 5 * time.Second
 )
 
-// listen starts the listener, once.
+// listen starts the listener, and what makes digests, once.
 func (c *cluster) listen() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.listener && c.ctx.Err() == nil {
 		c.listener = true
 		c.work.Go(c.run)
+		c.work.Go(c.digest)
 	}
 }
 
