@@ -24,13 +24,14 @@ type cluster struct {
 	hint     func(store.Hint)
 	due      map[int64]bool // hooks to tell of, nil when nothing is about to
 
-	beaten chan struct{} // after a Beat
+	digesting bool          // there is who makes digests
+	wakeUp    chan struct{} // for it: there may be some to make
 }
 
 func (c *cluster) init(s *Store) {
 	c.store = s
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.beaten = make(chan struct{}, 1)
+	c.wakeUp = make(chan struct{}, 1)
 }
 
 func (c *cluster) close() {
@@ -62,10 +63,7 @@ func (s *Store) Beat(ctx context.Context) (store.Members, error) {
 	if err != nil {
 		return store.Members{}, err
 	}
-	select {
-	case s.cluster.beaten <- struct{}{}:
-	default:
-	}
+	s.cluster.digestSoon()
 	return m, nil
 }
 

@@ -69,15 +69,32 @@ func (d *digest) columns() (of []int16, things, blocks []int64) {
 }
 
 // One process makes digests, beside intake. It says so every digestAsk, and if it
-// says nothing for digestTenure, another does it.
+// says nothing for digestTenure, another does it. It rests digestRest times as
+// long as each takes, so that a store that has none yet can work meanwhile: what
+// comes in as fast as it can needs a tenth of the time.
 const (
 	digestDuty   = "digests"
 	digestAsk    = 10 * time.Second
 	digestTenure = 3 * digestAsk
+	digestRest   = 3
 )
 
-// digest makes the digests that are missing, after every Beat of a process that
-// has this duty. Searches do without what fails here.
+// digestSoon has digests made that are missing, beside the caller.
+func (c *cluster) digestSoon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.digesting && c.ctx.Err() == nil {
+		c.digesting = true
+		c.work.Go(c.digest)
+	}
+	select {
+	case c.wakeUp <- struct{}{}:
+	default:
+	}
+}
+
+// digest makes the digests that are missing, whenever it is woken and this
+// process has the duty. Searches do without what fails here.
 func (c *cluster) digest() {
 	var asked time.Time
 	held, failed := false, false
@@ -85,16 +102,23 @@ func (c *cluster) digest() {
 		select {
 		case <-c.ctx.Done():
 			return
-		case <-c.beaten:
+		case <-c.wakeUp:
 		}
 		var err error
 		for more := true; more && err == nil; {
+			began := time.Now()
 			if time.Since(asked) > digestAsk {
-				asked = time.Now()
 				held, err = c.store.Lead(c.ctx, digestDuty, digestTenure)
+				asked = began
 			}
 			if more = held && err == nil; more {
 				more, err = c.store.makeDigest(c.ctx)
+			}
+			if more {
+				select {
+				case <-c.ctx.Done():
+				case <-time.After(digestRest * time.Since(began)):
+				}
 			}
 		}
 		if err != nil && !failed && c.ctx.Err() == nil {

@@ -24,14 +24,13 @@ const (
 	listenAtMost = 5 * time.Second
 )
 
-// listen starts the listener, and what makes digests, once.
+// listen starts the listener, once.
 func (c *cluster) listen() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.listener && c.ctx.Err() == nil {
 		c.listener = true
 		c.work.Go(c.run)
-		c.work.Go(c.digest)
 	}
 }
 
