@@ -26,9 +26,12 @@ func (d *database) spread(by int) {
 func (d *database) openIdle() *Store {
 	d.Helper()
 	s := d.open()
-	s.cluster.digesting = true
+	s.idle()
 	return s
 }
+
+// idle keeps a store that was just opened from making digests by itself.
+func (s *Store) idle() { s.cluster.digesting = true }
 
 // digestAll makes the digests that are missing.
 func (d *database) digestAll(s *Store) {
@@ -107,7 +110,7 @@ func newSearched(t *testing.T) *searched {
 	for _, number := range s.hooks[:2] {
 		var outcomes []store.Outcome
 		for i, c := range d.claim(s.Store, number, 120, lease) {
-			if o := d.outcome(c, hook.State([]hook.State{hook.Delivered, hook.Dead, hook.Waiting}[i%3])); i%4 != 3 {
+			if o := d.outcome(c, []hook.State{hook.Delivered, hook.Dead, hook.Waiting}[i%3]); i%4 != 3 {
 				outcomes = append(outcomes, o)
 			}
 		}
@@ -386,7 +389,7 @@ func TestDigestsArePruned(t *testing.T) {
 	d := newStopped(t)
 	d.spread(32)
 	s := d.openIdle()
-	d.exec("INSERT INTO blocks SELECT i, $1, 0, 1, '\\x0100', '' FROM generate_series(1, 200) i", micros(start.Add(-48*time.Hour)))
+	d.exec("INSERT INTO blocks SELECT i, $1, 0, 1, '\\x07', '' FROM generate_series(1, 200) i", micros(start.Add(-48*time.Hour)))
 	for range 3 {
 		for range 5 {
 			d.commit(s, 1)
@@ -406,27 +409,28 @@ func TestDigestsArePruned(t *testing.T) {
 	d.equal("days with digests", days(), []int64{day + 1, day + 2})
 }
 
-// The process that has the duty makes digests by itself; another does so once it
-// has gone.
+// The process that has the duty makes digests by itself, as it commits; another
+// does so once it has gone, at its next Beat.
 func TestDigestsMakeThemselves(t *testing.T) {
 	d := newDatabase(t)
 	d.clock = start
 	d.spread(64)
-	a, b := d.open(), d.open()
-	until := func(s *Store, digests int) {
+	a, b, c := d.open(), d.open(), d.openIdle()
+	until := func(digests int, meanwhile func()) {
 		t.Helper()
 		for ask[int](d, "SELECT count(*) FROM digests") < digests {
-			d.beat(s)
+			meanwhile()
 		}
 	}
+	doer := func() int32 { return ask[int32](d, "SELECT node FROM duties WHERE name = 'digests'") }
 	d.commit(a, 1)
 	d.commit(a, 1)
-	until(a, 1)
-	d.equal("who does it", ask[int32](d, "SELECT node FROM duties WHERE name = 'digests'"), a.node.Load())
+	until(1, func() {})
+	d.equal("who does it", doer(), a.node.Load())
 	d.must(a.Close())
-	d.commit(b, 1)
-	until(b, 2)
-	d.equal("who does it", ask[int32](d, "SELECT node FROM duties WHERE name = 'digests'"), b.node.Load())
+	d.commit(c, 1)
+	until(2, func() { d.beat(b) })
+	d.equal("who does it", doer(), b.node.Load())
 }
 
 // TestCheckDigests damages digests in every way that would hide something.
