@@ -21,6 +21,8 @@ var unseen = map[string]string{
 	"meta.name":             "each is another thing; see the others",
 	"digests.chunk":         "it follows from others",
 	"digests.body":          "it follows from others",
+	"volumes.volume":        "it follows from others",
+	"volumes.body":          "it follows from others",
 
 	// In a database.
 	"sources.number": "PostgreSQL lets nobody change it", "hooks.number": "likewise", "replays.number": "likewise", "rejected.id": "likewise",

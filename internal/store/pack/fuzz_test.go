@@ -276,6 +276,7 @@ func FuzzSortOutcomes(f *testing.F) {
 	f.Add(AppendOutcome(some, received, 7, hook.Attempt{At: received}))
 	f.Add(some[:len(some)-1])
 	f.Add([]byte{9, 0, 0, 0, 3, 0, 0, 0, 3, 1, 1, 1, 2})
+	f.Add([]byte("A0000000")) // no slot
 	f.Fuzz(func(t *testing.T, stored []byte) {
 		before := slices.Clone(stored)
 		sorted := SortOutcomes(stored)
@@ -297,7 +298,7 @@ func FuzzSortOutcomes(f *testing.F) {
 			c.b = c.b[1:]
 			c.varint()
 			c.uvarint()
-			if c.uvarint(); c.bad {
+			if c.uvarint(); c.bad || slot >= hook.BlockSlots {
 				break
 			}
 			if slot < last {

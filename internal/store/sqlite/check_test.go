@@ -77,7 +77,7 @@ func lived(t *testing.T, path string) {
 	if _, err := s.AddToReplay(t.Context(), &r, []hook.Seq{hook.MakeSeq(2, 0)}, at); err != nil {
 		t.Fatal(err)
 	}
-	for range chunkBlocks {
+	for range 2 * chunkBlocks {
 		keep(newGroup(1, nil, []byte("[]")))
 	}
 	must(s.DeleteEventHook(t.Context(), "who2", at, func(hook.EventHook) error { return nil }))
@@ -99,7 +99,7 @@ func TestCheckFindsNothing(t *testing.T) {
 		return report
 	}
 	report := whole("at rest")
-	if report.Blocks != chunkBlocks+2 || report.Events != chunkBlocks+4 || report.Deliveries != 11 || len(report.Bounded) != 3 {
+	if report.Blocks != 2*chunkBlocks+2 || report.Events != 2*chunkBlocks+4 || report.Deliveries != 11 || len(report.Bounded) != 3 {
 		t.Errorf("%+v", report)
 	}
 	s := openAt(t, path)
@@ -182,7 +182,8 @@ func TestCheckFindsWhatIsBroken(t *testing.T) {
 		{"UPDATE deliveries SET state = 4 WHERE state = 3 AND hook = 2", store.FaultCounter, "hook 2", "cancelled: 0 are counted, and 3"},
 		{"INSERT INTO filter_errors VALUES (65, 1, '')", store.FaultCounter, "hook 1", "filter errors: 0 are counted, and 1"},
 		{"INSERT INTO counts VALUES (7, 7, x'')", store.FaultCounter, "counters", "unknown"},
-		{"UPDATE blocks SET summary = x'010104' || CAST('newt' AS BLOB) || x'010000026102' WHERE id = 3", store.FaultDigest, "blocks 0 to 255", "digests"},
+		{"UPDATE blocks SET summary = x'010104' || CAST('newt' AS BLOB) || x'010000026102' WHERE id = 3", store.FaultDigest, "blocks 0 to 63", "digests"},
+		{fmt.Sprintf("INSERT INTO volumes VALUES (0, x'%x')", newDigest().append(nil)), store.FaultDigest, "blocks 0 to 4095", "volumes"},
 	} {
 		path := filepath.Join(t.TempDir(), "broken.db")
 		if err := os.WriteFile(path, image, 0o600); err != nil {
@@ -231,7 +232,7 @@ func TestCheckIsBounded(t *testing.T) {
 	raw(t, path, func(conn *sqlite.Conn) { exec1(t, conn, "DELETE FROM seen") })
 	told := 0
 	report, err := Check(t.Context(), path, func(done, total int64) { told++ })
-	if err != nil || len(report.Findings) != store.MaxFindings || report.More != chunkBlocks+4-store.MaxFindings || told == 0 {
+	if err != nil || len(report.Findings) != store.MaxFindings || report.More != 2*chunkBlocks+4-store.MaxFindings || told == 0 {
 		t.Errorf("%d findings, %d more, %v", len(report.Findings), report.More, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -14,6 +14,7 @@ import (
 // authorizer whenever it compiles one.
 func TestWorkCompilesNothing(t *testing.T) {
 	s := openNew(t)
+	s.endBackground() // which compiles when it gets there
 	work := func(number int64) {
 		t.Helper()
 		g := newGroup(number, []int64{number}, []byte("{}"), []byte("{}"))

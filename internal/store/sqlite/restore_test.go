@@ -49,10 +49,10 @@ func TestRestore(t *testing.T) {
 		Copied:  func(done, total int64) { copied = append(copied, done, total) },
 		Checked: func(done, total int64) { checked = append(checked, done, total) },
 	})
-	if err != nil || report.Blocks != chunkBlocks+2 || report.Deliveries != 11 {
+	if err != nil || report.Blocks != 2*chunkBlocks+2 || report.Deliveries != 11 {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	if n := len(copied); n == 0 || copied[n-1] != copied[n-2] || !slices.Equal(checked, []int64{0, chunkBlocks + 2}) {
+	if n := len(copied); n == 0 || copied[n-1] != copied[n-2] || !slices.Equal(checked, []int64{0, 2*chunkBlocks + 2}) {
 		t.Errorf("told of %v copied and %v checked", copied, checked)
 	}
 	if got := names(t, filepath.Dir(backup)); !slices.Equal(got, []string{"backup.db"}) {
