@@ -61,7 +61,7 @@ var damaged = []string{"XX001", "XX002"}
 func (c *checker) check(tx pgx.Tx) error {
 	c.tx = tx
 	c.sources, c.hooks, c.waiting = make(map[int64]hook.SourceCount), make(map[int64]hook.HookCount), make(map[int64]int64)
-	for _, step := range []func() error{c.registry, c.blocks, c.orphans, c.owed, c.own, c.counters} {
+	for _, step := range []func() error{c.registry, c.blocks, c.orphans, c.owed, c.own, c.counters, c.digestsOfOwed} {
 		err := step()
 		if failed := (*pgconn.PgError)(nil); errors.As(err, &failed) && slices.Contains(damaged, failed.Code) {
 			c.report.Add(store.FaultFile, "the database", "it cannot be read any further: %s; pg_amcheck tells more", failed.Message)
@@ -146,12 +146,14 @@ func (c *checker) blocks() error {
 	if err := c.tx.QueryRow(c.ctx, "SELECT count(*) FROM blocks").Scan(&of); err != nil {
 		return err
 	}
+	var d *digest // of the chunk of the last block
 	for last := int64(-1); ; {
 		if c.progress != nil {
 			c.progress(done, of)
 		}
 		var keys keyRows
 		read := 0
+		var full []*digest
 		err := c.each("SELECT id, received, events::bigint, summary, payload FROM blocks WHERE id > $1 ORDER BY id LIMIT $2", func(rows pgx.Rows) error {
 			var received int64
 			var count int
@@ -161,10 +163,20 @@ func (c *checker) blocks() error {
 			}
 			read++
 			c.block(last, received, count, summary, payload, &keys)
+			if d == nil || d.chunk != last>>chunkBits {
+				full, d = append(full, d), newDigest(last>>chunkBits, received)
+			}
+			d.add(last, received, summary)
 			return nil
 		}, last, blocksAtOnce)
 		if err == nil {
 			err = c.dedupeKeys(&keys)
+		}
+		if read < blocksAtOnce {
+			full = append(full, d)
+		}
+		for i := 0; i < len(full) && err == nil; i++ {
+			err = c.digest(full[i])
 		}
 		if err != nil || read < blocksAtOnce {
 			return err

@@ -25,11 +25,15 @@ type cluster struct {
 	again    context.CancelFunc // makes the listener connect anew
 	hint     func(store.Hint)
 	due      map[int64]bool // hooks to tell of, nil when nothing is about to
+
+	digesting bool          // there is who makes digests
+	wakeUp    chan struct{} // for it: there may be some to make
 }
 
 func (c *cluster) init(s *Store) {
 	c.store = s
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.wakeUp = make(chan struct{}, 1)
 }
 
 func (c *cluster) close() {
@@ -58,16 +62,19 @@ func (s *Store) Beat(ctx context.Context) (store.Members, error) {
 	if err != nil {
 		return store.Members{}, err
 	}
-	if c := &s.cluster; s.unknown.any() && c.releasing.TryLock() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.ctx.Err() == nil {
-			c.work.Go(s.release)
-		} else {
-			c.releasing.Unlock()
-		}
-	}
+	s.releaseSoon()
+	s.cluster.digestSoon()
 	return m, nil
+}
+
+// releaseSoon has leases given back of which nobody knows, if there are any.
+func (s *Store) releaseSoon() {
+	c := &s.cluster
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.unknown.any() && c.ctx.Err() == nil && c.releasing.TryLock() {
+		c.work.Go(s.release)
+	}
 }
 
 // release gives back the leases of which nobody knows. It looks through all that

@@ -57,6 +57,9 @@ func (s *Store) Commit(ctx context.Context, g *store.Group) ([]store.Claim, erro
 		return nil, err
 	}
 	c.number(ids, rejected)
+	if n := len(ids); n > 0 && s.chunk.Swap(ids[n-1]>>chunkBits) != ids[n-1]>>chunkBits {
+		s.cluster.digestSoon()
+	}
 	return c.claims, nil
 }
 

@@ -31,16 +31,19 @@ func TestMain(m *testing.M) {
 
 func TestConformance(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
-		db := newStopped(t)
-		return storetest.Fixture{
-			Open:    func() (store.Store, error) { return Open(context.Background(), Options{URL: db.url}) },
-			Now:     db.now,
-			Advance: db.advance,
-			Grain:   24 * time.Hour,
-			Break:   func(_ store.Store, broken bool) { db.refuseCommits(broken) },
-			Hold:    func(_ store.Store, e *store.Event) storetest.Held { return db.hold(e) },
-		}
+		return fixture(newStopped(t))
 	})
+}
+
+func fixture(db *database) storetest.Fixture {
+	return storetest.Fixture{
+		Open:    func() (store.Store, error) { return Open(context.Background(), Options{URL: db.url}) },
+		Now:     db.now,
+		Advance: db.advance,
+		Grain:   24 * time.Hour,
+		Break:   func(_ store.Store, broken bool) { db.refuseCommits(broken) },
+		Hold:    func(_ store.Store, e *store.Event) storetest.Held { return db.hold(e) },
+	}
 }
 
 // refuseCommits makes every transaction that changes a row fail at its very end.

@@ -29,6 +29,8 @@ type viewer struct {
 	blocks  map[int64][]hook.Event
 	own     map[hook.Key]hook.Delivery
 	ownFrom int64
+
+	digested int64 // blocks before it have digests
 }
 
 func (s *Store) view(ctx context.Context, do func(*viewer) error) error {
@@ -37,12 +39,12 @@ func (s *Store) view(ctx context.Context, do func(*viewer) error) error {
 			ctx: ctx, tx: tx, deleted: make(map[int64]bool),
 			replays: make(map[int64]*hook.Key), ownFrom: math.MaxInt64,
 		}
-		rows, err := tx.Query(ctx, "SELECT clock(), h.number FROM (VALUES (true)) one LEFT JOIN hooks h ON h.deleted")
+		rows, err := tx.Query(ctx, "SELECT clock(), ("+digestedQuery+"), h.number FROM (VALUES (true)) one LEFT JOIN hooks h ON h.deleted")
 		if err != nil {
 			return err
 		}
 		var number *int64
-		_, err = pgx.ForEachRow(rows, []any{&v.now, &number}, func() error {
+		_, err = pgx.ForEachRow(rows, []any{&v.now, &v.digested, &number}, func() error {
 			if number != nil {
 				v.deleted[*number] = true
 			}
@@ -87,7 +89,7 @@ func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.
 		first, last = min(first, newest), max(last, oldest)
 	}
 	scanned := 0
-	err = v.rowsOf(first, last, q, func(rows []owedSlots) (bool, error) {
+	stopped, err := v.rowsOf(first, last, q, func(rows []owedSlots) (bool, error) {
 		next = nil
 		if scanned > maxScan {
 			next = &hook.Key{Seq: hook.MakeSeq(rows[0].block+1, 0)}
@@ -108,6 +110,9 @@ func (v *viewer) list(q store.DeliveryQuery) (found []hook.Delivery, next *hook.
 		}
 		return true, nil
 	})
+	if stopped != 0 {
+		next = &hook.Key{Seq: hook.MakeSeq(stopped, 0)}
+	}
 	return found, next, err
 }
 
@@ -237,7 +242,7 @@ func (s *Store) Delivery(ctx context.Context, key hook.Key, _ time.Time) (d hook
 		v.alone = true
 		found := false
 		block := key.Seq.Block()
-		err := v.rowsOf(block, block, store.DeliveryQuery{Hook: key.Hook}, func(rows []owedSlots) (bool, error) {
+		_, err := v.rowsOf(block, block, store.DeliveryQuery{Hook: key.Hook}, func(rows []owedSlots) (bool, error) {
 			for i := range rows {
 				row := &rows[i]
 				if row.replay != key.Replay || row.matched&(1<<key.Seq.Slot()) == 0 {

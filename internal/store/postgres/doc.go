@@ -13,6 +13,9 @@
 //     history (blocks, settled, ended, filter_errors) is never updated and has a
 //     partition for every day, which retention drops whole. What is open lies in
 //     small tables beside it: work, what was never attempted, and retries.
+//   - A search goes by postings: what is in which blocks, made beside intake by one
+//     of the processes of every 64 blocks that nothing may be committed to any
+//     more (digests). Replays amend them, retention leaves them too large.
 //   - A lease is in the row it is of: who has it, until when by the database's
 //     clock, and a number that nobody else ever has; the Epoch of a claim is made
 //     of that number and the slot. A row of work is leased whole or not at all, so

@@ -78,20 +78,20 @@ func siftBlocks(ctx context.Context, db querier, ids []int64, withJSON bool, q s
 }
 
 // horizon is the number of the newest block below which none may still appear.
-func (s *Store) horizon(ctx context.Context, conn *pgxpool.Conn) (int64, error) {
-	var last int64
-	if err := conn.QueryRow(ctx, "SELECT horizon($1)", s.tag).Scan(&last); err != nil {
-		return 0, err
+// Blocks before digested are in chunks that have digests.
+func (s *Store) horizon(ctx context.Context, conn *pgxpool.Conn) (last, digested int64, err error) {
+	if err := conn.QueryRow(ctx, "SELECT horizon($1), ("+digestedQuery+")", s.tag).Scan(&last, &digested); err != nil {
+		return 0, 0, err
 	}
 	// A commit may be about to take its lock with a number that was read before
 	// others ended; what was shown once is shown again.
 	for {
 		shown := s.shown.Load()
 		if last <= shown {
-			return shown, nil
+			return shown, digested, nil
 		}
 		if s.shown.CompareAndSwap(shown, last) {
-			return last, nil
+			return last, digested, nil
 		}
 	}
 }
@@ -102,73 +102,16 @@ func (s *Store) Events(ctx context.Context, q store.EventQuery) (found []hook.Ev
 		return s.eventsOf(ctx, q)
 	}
 	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
-		first, err := s.horizon(ctx, conn)
+		last, digested, err := s.horizon(ctx, conn)
 		if err != nil {
 			return err
 		}
-		found, next, more, err = listEvents(ctx, conn, q, min(first, newestBlock(q)))
+		l := eventList{ctx: ctx, conn: conn, q: q, first: min(last, newestBlock(q)), digested: digested}
+		err = l.list()
+		found, next, more = l.found, l.next, l.more
 		return err
 	})
 	return found, next, more, err
-}
-
-// listEvents lists events from the given block on, the newest first.
-func listEvents(ctx context.Context, conn *pgxpool.Conn, q store.EventQuery, first int64) (found []hook.Event, next hook.Seq, more bool, err error) {
-	scanned, until := 0, int64(math.MaxInt64)
-	if !q.Until.IsZero() {
-		until = micros(q.Until)
-	}
-	for size := firstPage; scanned < maxScan; size = min(2*size, page) {
-		// The limit is part of the text: a plan for any limit may sort all there is.
-		rows, err := conn.Query(ctx, fmt.Sprintf(`SELECT id, received, summary FROM blocks
-			WHERE id <= $1 AND received < $2 ORDER BY id DESC LIMIT %d`, size), first, until)
-		if err != nil {
-			return nil, 0, false, err
-		}
-		n, done := 0, false
-		var id, received int64
-		var summary []byte
-		_, err = pgx.ForEachRow(rows, []any{&id, &received, &summary}, func() error {
-			n++
-			if done {
-				return nil
-			}
-			first, next, more = id-1, hook.MakeSeq(id, 0), true
-			at := fromMicros(received)
-			if at.Before(q.Since.Add(-setBack)) {
-				next, more, done = 0, false, true
-				return nil
-			}
-			if !pack.MayHold(summary, q.Type, q.Source) {
-				scanned += hook.BlockSlots
-				return nil
-			}
-			events, _, err := pack.Summary(id, at, summary)
-			if err != nil {
-				return err
-			}
-			scanned += len(events)
-			for _, e := range slices.Backward(events) {
-				if q.Before != 0 && e.Seq >= q.Before || !wanted(&e, q) {
-					continue
-				}
-				if found = append(found, e); len(found) == q.Limit {
-					next, done = e.Seq, true
-					return nil
-				}
-			}
-			return nil
-		})
-		switch {
-		case err != nil:
-			return nil, 0, false, err
-		case done:
-			return found, next, more, nil
-		case n < size:
-			return found, 0, false, nil
-		}
-	}
-	return found, next, more, nil
 }
 
 // newestBlock is the block at which a listing starts.
@@ -198,7 +141,7 @@ func during(t, since, until time.Time) bool {
 // eventsOf lists the events with one uuid: one of each source at most.
 func (s *Store) eventsOf(ctx context.Context, q store.EventQuery) (found []hook.Event, next hook.Seq, more bool, err error) {
 	err = s.read(ctx, func(ctx context.Context, conn *pgxpool.Conn) error {
-		last, err := s.horizon(ctx, conn)
+		last, _, err := s.horizon(ctx, conn)
 		if err != nil {
 			return err
 		}

@@ -200,6 +200,7 @@ func TestCommitWhoseAnswerIsLost(t *testing.T) {
 	d := newStopped(t)
 	p, through := d.behindProxy()
 	s := d.openAt(through)
+	s.idle() // so that what is lost is the call's own answer
 	defer s.Close()
 	other := d.open()
 	h := d.hook(other)
@@ -236,6 +237,7 @@ func TestClaimAndSettlementWhoseAnswerIsLost(t *testing.T) {
 	d := newStopped(t)
 	p, through := d.behindProxy()
 	s := d.openAt(through)
+	s.idle() // so that what is lost is the call's own answer
 	defer s.Close()
 	h := d.hook(s)
 	d.commit(s, 5, h.Number)

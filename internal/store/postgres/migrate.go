@@ -26,7 +26,7 @@ type migration struct {
 
 var migrations = []migration{
 	{oldest: 1, files: []string{
-		"1-tables.sql", "1-days.sql", "1-commit.sql", "1-claim.sql", "1-settle.sql", "1-keep.sql", "1-registry.sql", "1-cluster.sql",
+		"1-tables.sql", "1-days.sql", "1-commit.sql", "1-claim.sql", "1-settle.sql", "1-keep.sql", "1-registry.sql", "1-cluster.sql", "1-digests.sql",
 	}},
 }
 

@@ -21,29 +21,42 @@ type owedSlots struct {
 	outcomes            []byte
 }
 
+// owedRows are those of work and settled; in the history nothing is open.
+const owedRows = `SELECT block, hook, replay, created, matched, open, until, outcomes FROM (
+	SELECT block, hook::bigint, replay::bigint, created, matched, open, until, outcomes FROM work
+	UNION ALL
+	SELECT block, hook::bigint, replay::bigint, created, matched, 0::bigint, 0::bigint, outcomes FROM settled) t`
+
+// owedReader reads rows of work and settled, those of the newest block first.
+type owedReader struct {
+	v           *viewer
+	first, last int64 // the blocks
+	hook, until int64 // whose rows, and created before when
+	sought      sought
+	open        bool   // there is a cursor
+	sieve       *sieve // in which it goes on after that, nil before and without
+	sifted      int    // blocks that the sieve has named
+	at          int64  // the last of them
+}
+
 // rowsOf reads rows of work and settled from the block first down to last, a
 // page at a time, and calls each with those of one block. It ends when each
-// returns false. It may leave out what a query does not want.
-func (v *viewer) rowsOf(first, last int64, q store.DeliveryQuery, each func([]owedSlots) (bool, error)) error {
-	until := int64(math.MaxInt64)
+// returns false. It may leave out what a query does not want. stopped is not 0
+// when it was too much for one call: then nothing before that block was read.
+func (v *viewer) rowsOf(first, last int64, q store.DeliveryQuery, each func([]owedSlots) (bool, error)) (stopped int64, err error) {
+	r := owedReader{v: v, first: first, last: last, hook: q.Hook, until: math.MaxInt64}
 	if !q.Until.IsZero() {
-		until = micros(q.Until)
-		first = min(first, newestBlock(store.EventQuery{Until: q.Until}))
+		r.until = micros(q.Until)
+		r.first = min(first, newestBlock(store.EventQuery{Until: q.Until}))
 	}
-	_, err := v.tx.Exec(v.ctx, `DECLARE rows_of NO SCROLL CURSOR FOR
-		SELECT block, hook, replay, created, matched, open, until, outcomes FROM (
-			SELECT block, hook::bigint, replay::bigint, created, matched, open, until, outcomes FROM work
-			UNION ALL
-			SELECT block, hook::bigint, replay::bigint, created, matched, 0::bigint, 0::bigint, outcomes FROM settled) t
-		WHERE block BETWEEN $1 AND $2 AND ($3::bigint = 0 OR hook = $3) AND created < $4 ORDER BY block DESC`, last, first, q.Hook, until)
-	if err != nil {
-		return err
+	if first > last {
+		r.sought = sought{kind: q.Type, source: q.Source, owed: true, hook: q.Hook, since: q.Since, until: q.Until}
 	}
 	var rows []owedSlots // of one block
-	for size := firstPage; ; size = min(2*size, page) {
-		batch, err := v.fetch(size)
-		if err != nil {
-			return err
+	for size, more := firstPage, true; more; size = min(2*size, page) {
+		var batch []owedSlots
+		if batch, more, err = r.read(size); err != nil {
+			return 0, err
 		}
 		ids := make([]int64, 0, len(batch)+1)
 		if len(rows) > 0 {
@@ -53,32 +66,80 @@ func (v *viewer) rowsOf(first, last int64, q store.DeliveryQuery, each func([]ow
 			ids = append(ids, batch[i].block)
 		}
 		if v.blocks, err = siftBlocks(v.ctx, v.tx, slices.Compact(ids), false, q); err != nil {
-			return err
+			return 0, err
 		}
 		for _, row := range batch {
 			if len(rows) > 0 && rows[0].block != row.block {
 				if more, err := each(rows); err != nil || !more {
-					return err
+					return 0, err
 				}
 				rows = rows[:0]
 			}
 			rows = merge(rows, row)
 		}
-		if len(batch) == 0 {
-			break
+		if r.sifted > maxSifted {
+			stopped, more = r.at, false
 		}
 	}
 	if len(rows) > 0 {
-		_, err = each(rows)
+		if more, err := each(rows); err != nil || !more {
+			return 0, err
+		}
 	}
-	return err
+	return stopped, nil
 }
 
-// firstPage is how many rows are fetched at first: most listings are short.
-const firstPage = 16
+const (
+	// firstPage is how many rows are fetched at first: most listings are short.
+	firstPage = 16
+	// maxSifted bounds the blocks that digests name in one call, as maxScan does
+	// what they hold: they may hold nothing.
+	maxSifted = 10_000
+)
 
-func (v *viewer) fetch(size int) ([]owedSlots, error) {
-	rows, err := v.tx.Query(v.ctx, fmt.Sprintf("FETCH %d FROM rows_of", size))
+// read reads about so many rows, whole blocks where there are digests. more is
+// false after the last.
+func (r *owedReader) read(size int) (batch []owedSlots, more bool, err error) {
+	least := r.last
+	if r.sought.narrow() {
+		least = max(r.last, r.v.digested)
+	}
+	if r.first < least && r.sieve == nil {
+		r.siftOn(least)
+	}
+	if r.sieve != nil {
+		ids, err := r.sieve.next(size)
+		if err != nil || len(ids) == 0 {
+			return nil, false, err
+		}
+		r.sifted, r.at = r.sifted+len(ids), ids[len(ids)-1]
+		batch, err = r.v.fetch(owedRows+` WHERE block = ANY ($1) AND block BETWEEN $2 AND $3
+			AND ($4::bigint = 0 OR hook = $4) AND created < $5 ORDER BY block DESC`, ids, r.at, ids[0], r.hook, r.until)
+		return batch, true, err
+	}
+	if !r.open {
+		r.open = true
+		_, err := r.v.tx.Exec(r.v.ctx, "DECLARE rows_of NO SCROLL CURSOR FOR "+owedRows+` WHERE block BETWEEN $1 AND $2
+			AND ($3::bigint = 0 OR hook = $3) AND created < $4 ORDER BY block DESC`, least, r.first, r.hook, r.until)
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	batch, err = r.v.fetch(fmt.Sprintf("FETCH %d FROM rows_of", size))
+	if len(batch) < size && r.sought.narrow() {
+		r.siftOn(least)
+		return batch, true, err
+	}
+	return batch, len(batch) == size, err
+}
+
+// siftOn goes on before a block by digests.
+func (r *owedReader) siftOn(before int64) {
+	r.sieve = newSieve(r.v.ctx, r.v.tx, r.sought, r.last, min(r.first, before-1))
+}
+
+func (v *viewer) fetch(query string, args ...any) ([]owedSlots, error) {
+	rows, err := v.tx.Query(v.ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -51,9 +51,10 @@ func (v *viewer) readOwn(block int64) error {
 	ids := slices.Sorted(maps.Keys(v.blocks))
 	at, _ := slices.BinarySearch(ids, block)
 	v.ownFrom = ids[max(0, at+1-ownAhead)]
-	rows, err := v.tx.Query(v.ctx, "SELECT "+retryColumns+aloneColumns+" FROM retries WHERE seq BETWEEN $1 AND $2"+
-		" UNION ALL SELECT "+endedColumns+aloneColumns+" FROM ended WHERE seq BETWEEN $1 AND $2",
-		int64(hook.MakeSeq(v.ownFrom, 0)), int64(hook.MakeSeq(block, hook.BlockSlots-1)), v.alone)
+	// Block by block: between those of a search there may be much else.
+	const of = " JOIN unnest($1::bigint[]) b (id) ON seq BETWEEN b.id * 64 AND b.id * 64 + 63 WHERE seq BETWEEN $2::bigint * 64 AND $4::bigint * 64 + 63"
+	rows, err := v.tx.Query(v.ctx, "SELECT "+retryColumns+aloneColumns+" FROM retries"+of+
+		" UNION ALL SELECT "+endedColumns+aloneColumns+" FROM ended"+of, ids[max(0, at+1-ownAhead):at+1], v.ownFrom, v.alone, block)
 	if err != nil {
 		return err
 	}

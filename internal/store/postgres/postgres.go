@@ -39,6 +39,7 @@ type Store struct {
 
 	node    atomic.Int32 // this process's number among those that share the store
 	shown   atomic.Int64 // the newest block that was ever shown; see horizon
+	chunk   atomic.Int64 // that was committed to last
 	changes sync.Mutex   // so that changes of the registry by one process wait in turn
 	unknown unknownLeases
 	keeping keeping

@@ -15,18 +15,18 @@ DECLARE
 	parent text;
 	part   text;
 	lower  text;
-	scale  bigint;
+	shift  integer; -- of a day, to the partition's first key
 BEGIN
 	PERFORM pg_advisory_xact_lock(1735549185, 3);
 	FOR d IN p_first..p_last LOOP
 		CONTINUE WHEN EXISTS (SELECT FROM days WHERE day = d AND NOT dropped);
-		FOREACH parent IN ARRAY ARRAY['blocks', 'settled', 'ended', 'filter_errors'] LOOP
+		FOREACH parent IN ARRAY ARRAY['blocks', 'settled', 'ended', 'filter_errors', 'digests', 'postings'] LOOP
 			part  := day_table(parent, d);
-			scale := CASE WHEN parent IN ('ended', 'filter_errors') THEN 64 ELSE 1 END;
-			lower := CASE d WHEN 0 THEN 'MINVALUE' ELSE ((d::bigint << 36) * scale)::text END;
+			shift := CASE WHEN parent IN ('ended', 'filter_errors') THEN 42 WHEN parent IN ('digests', 'postings') THEN 30 ELSE 36 END;
+			lower := CASE d WHEN 0 THEN 'MINVALUE' ELSE (d::bigint << shift)::text END;
 			EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', part, parent);
 			EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
-				parent, part, lower, ((d + 1)::bigint << 36) * scale);
+				parent, part, lower, (d + 1)::bigint << shift);
 		END LOOP;
 		INSERT INTO days (day) VALUES (d) ON CONFLICT (day) DO UPDATE SET dropped = false;
 	END LOOP;

@@ -55,15 +55,15 @@ BEGIN
 	SELECT coalesce(sum(b.events), 0) INTO events FROM blocks b WHERE b.id >= low AND b.id < high;
 	-- The day's own tables first: only who looks at that day waits then.
 	PERFORM set_config('lock_timeout', '2000', true);
-	FOREACH parent IN ARRAY ARRAY['blocks', 'settled', 'ended', 'filter_errors'] LOOP
+	FOREACH parent IN ARRAY ARRAY['blocks', 'settled', 'ended', 'filter_errors', 'digests', 'postings'] LOOP
 		EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', day_table(parent, p_day));
 	END LOOP;
 	PERFORM set_config('lock_timeout', '250', true);
-	LOCK TABLE ONLY blocks, ONLY settled, ONLY ended, ONLY filter_errors IN ACCESS EXCLUSIVE MODE;
+	LOCK TABLE ONLY blocks, ONLY settled, ONLY ended, ONLY filter_errors, ONLY digests, ONLY postings IN ACCESS EXCLUSIVE MODE;
 	IF still_owed(low, high) THEN
 		RETURN NULL; -- a replay was quicker
 	END IF;
-	FOREACH parent IN ARRAY ARRAY['blocks', 'settled', 'ended', 'filter_errors'] LOOP
+	FOREACH parent IN ARRAY ARRAY['blocks', 'settled', 'ended', 'filter_errors', 'digests', 'postings'] LOOP
 		EXECUTE format('DROP TABLE %I', day_table(parent, p_day));
 	END LOOP;
 	-- What is left was cancelled.
@@ -162,6 +162,11 @@ BEGIN
 	DELETE FROM revisions r WHERE EXISTS (
 		SELECT FROM revisions n WHERE n.hook = r.hook AND n.revision > r.revision
 			AND n.revision <= (SELECT revision FROM blocks ORDER BY id LIMIT 1));
+	-- Those of other days go with their day.
+	IF NOT EXISTS (SELECT FROM blocks WHERE id < 1::bigint << 36) THEN
+		DELETE FROM digests WHERE chunk < 1 << 30;
+		DELETE FROM postings WHERE chunk < 1 << 30;
+	END IF;
 	DELETE FROM replays WHERE created < (SELECT received FROM blocks ORDER BY id LIMIT 1);
 END $$;
 

@@ -99,6 +99,7 @@ DECLARE
 	b     record;
 	mask  bigint;
 	added bigint := 0;
+	owed  bigint[] := '{}';
 BEGIN
 	PERFORM pg_advisory_xact_lock_shared(1735549185, 2);
 	IF EXISTS (SELECT FROM hooks WHERE number = p_hook AND deleted) THEN
@@ -121,8 +122,10 @@ BEGIN
 		INSERT INTO work (block, created, matched, open, hook, replay)
 		VALUES (b.id, p_created, mask, mask, p_hook, p_replay);
 		added := added + bit_count(mask::bit(64));
+		owed := owed || b.id;
 	END LOOP;
 	IF added > 0 THEN
+		PERFORM amend_digests(p_hook, p_created, owed);
 		PERFORM count_up(ARRAY[2::smallint], ARRAY[p_hook], ARRAY[added, 0, 0, 0, 0, 0, 0]);
 	END IF;
 	RETURN added;

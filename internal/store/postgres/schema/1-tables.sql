@@ -112,6 +112,27 @@ CREATE TABLE filter_errors (
 ) PARTITION BY RANGE (seq);
 CREATE INDEX filter_errors_seq ON filter_errors (seq);
 
+-- Chunks are 64 blocks with numbers next to each other. Those that have a digest
+-- are all that have blocks up to the greatest that has one. A search goes by
+-- postings there, and reads no blocks but those that may hold what it seeks.
+CREATE TABLE digests (
+	chunk         bigint NOT NULL, -- block / 64
+	received_from bigint NOT NULL, -- when the first of its events was received
+	owed_from     bigint,          -- since when anything of it is owed, NULL for nothing
+	owed_to       bigint,          -- and since when what was owed last
+	PRIMARY KEY (chunk)
+) PARTITION BY RANGE (chunk);
+
+-- In which blocks of a chunk there is something: a bit for each. They may tell of
+-- too much: of blocks that were removed, and of types with the same hash.
+CREATE TABLE postings (
+	of     smallint NOT NULL, -- 0: what cannot be read, 1: a type, 2: a source, 3: a hook that is owed something
+	thing  bigint   NOT NULL, -- the type's hash or the number; 0 for any hook
+	chunk  bigint   NOT NULL,
+	blocks bigint   NOT NULL,
+	PRIMARY KEY (of, thing, chunk)
+) PARTITION BY RANGE (chunk);
+
 -- The days that have partitions, and those that had and whose dedupe keys are
 -- still there.
 CREATE TABLE days (
