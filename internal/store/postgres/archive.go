@@ -157,7 +157,7 @@ func (a *Archive) version(ctx context.Context) (version int, err error) {
 
 // keepOut keeps gateways from joining until Close, and refuses when one has.
 func (a *Archive) keepOut(ctx context.Context) error {
-	_, err := a.lock.Exec(ctx, "SET lock_timeout = '3s'; SELECT pg_advisory_lock(1735549185, 5), pg_advisory_lock(1735549185, 6); SET lock_timeout = 0")
+	_, err := a.lock.Exec(ctx, "SET lock_timeout = '3s'; SELECT pg_advisory_lock(1735549185, 5), pg_advisory_lock(1735549185, 7); SET lock_timeout = 0")
 	if code(err) == lockNotAvailable {
 		return errors.New("the store is being copied already, or a gateway is just starting on it; stop that first")
 	}

@@ -12,13 +12,13 @@ import (
 )
 
 // TestMain has fewer random histories than usual, unless told how many: each
-// needs a database.
+// needs a database, and is lived twice, with digests and without.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	told := false
 	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "rapid.checks" })
 	if !told {
-		checks := "40"
+		checks := "20"
 		if testing.Short() {
 			checks = "15" // of which rapid takes a fifth
 		}

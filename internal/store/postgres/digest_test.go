@@ -65,6 +65,9 @@ func (u upToDate) Deliveries(ctx context.Context, q store.DeliveryQuery, now tim
 
 // The whole contract holds where almost every block has a digest.
 func TestConformanceWithDigests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes as long as TestConformance, which is much the same")
+	}
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
 		db := newStopped(t)
 		db.spread(23)

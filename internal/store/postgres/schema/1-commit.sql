@@ -66,7 +66,7 @@ BEGIN
 			current_setting('synchronous_commit');
 	END IF;
 	-- Whoever copies the store holds this one.
-	IF NOT pg_try_advisory_xact_lock_shared(1735549185, 6) THEN
+	IF NOT pg_try_advisory_xact_lock_shared(1735549185, 7) THEN
 		RAISE EXCEPTION 'the store is being copied; stop this gateway';
 	END IF;
 	status := 1;
