@@ -78,8 +78,7 @@ const (
 	disjunction
 )
 
-// expr is a node of the syntax tree. No part of a conjunction is a
-// conjunction, and the like for disjunctions.
+// expr is a node of the syntax tree.
 type expr struct {
 	joint joint
 	term  int

@@ -31,9 +31,7 @@ func (j jsonText) skip(at int) int {
 			depth++
 			at++
 		case '}', ']':
-			if depth--; depth < 0 {
-				return at
-			}
+			depth--
 			at++
 		default:
 			if depth == 0 {
@@ -42,7 +40,7 @@ func (j jsonText) skip(at int) int {
 			at++
 			continue
 		}
-		if depth == 0 {
+		if depth <= 0 {
 			return at
 		}
 	}
@@ -136,9 +134,7 @@ func (j jsonText) filled(at int) bool {
 			at = to
 		case c == 't', c == 'f', c == '-', '0' <= c && c <= '9':
 			return true
-		case c == 'n':
-			at = j.skipWord(at)
-		default:
+		default: // blanks, punctuation, null
 			at++
 		}
 	}

@@ -63,9 +63,7 @@ func (k *Keywords) Match(event []byte) bool {
 			to := j.skipWord(at)
 			missing &^= k.look(j[at:to])
 			at = to
-		case c == 'n':
-			at = j.skipWord(at)
-		default:
+		default: // blanks, punctuation, null
 			at++
 		}
 	}

@@ -116,6 +116,7 @@ func TestMatchReadsEventsAsTheyCome(t *testing.T) {
 		{"an escaped name", `eventType eq "a"`, `{"event\u0054ype":"a"}`, true},
 		{"white space", `actor.id eq "a"`, " {\t\"actor\"\r\n: { \"id\" :\"a\" } }", true},
 		{"the chain of an event hook", `request.ipChain.ip eq "a"`, `{"client":{"ipChain":[{"ip":"a"}]}}`, true},
+		{"a backslash at the end of text", `actor.id eq "a"`, `{"uuid":"\\","actor":{"id":"a"}}`, true},
 		{"braces in text", `actor.id eq "a"`, `{"uuid":"}]{[\\\"","actor":{"id":"a"}}`, true},
 		{"an object where text is expected", `eventType eq "a"`, `{"eventType":{"a":"a"}}`, false},
 		{"a number where text is expected", `eventType ne "1"`, `{"eventType":1}`, true},
@@ -168,7 +169,8 @@ func TestHostileNesting(t *testing.T) {
 }
 
 func TestMatchAllocatesNothing(t *testing.T) {
-	event := []byte(strings.ReplaceAll(signIn, `\`, "")) // what is escaped must be copied
+	// What is escaped must be copied, and is left out.
+	event := []byte(strings.NewReplacer(`\"`, "", `\u00e4`, "a").Replace(signIn))
 	city := []byte(`{"city":"San Francisco"}`)
 	f := mustParse(t, `eventType sw "user." and target.id eq "0oa3" and not (client.geographicalContext.geolocation.lat gt 40)`)
 	k, err := ParseKeywords("San Francisco")

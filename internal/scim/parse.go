@@ -83,16 +83,13 @@ func (p *parser) conjunction() (expr, *Error) {
 	return p.chain(conjunction, "and", p.operand)
 }
 
-// chain reads parts joined by a word. Parentheses around some of them that
-// change nothing leave no trace.
+// chain reads parts joined by a word.
 func (p *parser) chain(j joint, word string, part func() (expr, *Error)) (expr, *Error) {
-	whole, err := part()
+	first, err := part()
 	if err != nil || !p.token.is(word) {
-		return whole, err
+		return first, err
 	}
-	if whole.joint != j {
-		whole = expr{joint: j, parts: []expr{whole}}
-	}
+	whole := expr{joint: j, parts: []expr{first}}
 	for p.token.is(word) {
 		if err := p.next(); err != nil {
 			return expr{}, err
@@ -101,11 +98,7 @@ func (p *parser) chain(j joint, word string, part func() (expr, *Error)) (expr, 
 		if err != nil {
 			return expr{}, err
 		}
-		if e.joint == j {
-			whole.parts = append(whole.parts, e.parts...)
-		} else {
-			whole.parts = append(whole.parts, e)
-		}
+		whole.parts = append(whole.parts, e)
 	}
 	return whole, nil
 }
