@@ -43,6 +43,18 @@ func TestKeywords(t *testing.T) {
 	}
 }
 
+func TestAnyWhiteSpacePartsWords(t *testing.T) {
+	k, err := ParseKeywords("bay san francisco")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, city := range []string{"San\u00a0Francisco Bay", `San\nFrancisco  \u2003Bay`, " San Francisco\u3000Bay "} {
+		if !k.Match([]byte(`{"city":"` + city + `"}`)) {
+			t.Errorf("%q does not match", city)
+		}
+	}
+}
+
 func TestKeywordsAreBounded(t *testing.T) {
 	tests := []struct {
 		q        string
@@ -50,7 +62,7 @@ func TestKeywordsAreBounded(t *testing.T) {
 		says     string
 	}{
 		{strings.Repeat("a ", MaxKeywords), 0, ""},
-		{strings.Repeat("a ", MaxKeywords) + "b", 20, "more than 10 keywords"},
+		{strings.Repeat("a ", MaxKeywords) + "a", 20, "more than 10 keywords"},
 		{strings.Repeat("ä", MaxKeyword), 0, ""},
 		{"ä aa " + strings.Repeat("a", MaxKeyword+1), 5, "longer than 40 characters"},
 		{"a \xff", 2, "not UTF-8"},
