@@ -33,5 +33,6 @@ clean: ## remove what build made
 	rm -rf bin
 
 .PHONY: chaos
-chaos: ## end the gateway in every way, ROUNDS times (default 500), with the race detector
+chaos: ## end the gateway in every way, ROUNDS times (default 500), and disturb several on PostgreSQL, CLUSTER_ROUNDS times (default 10)
 	GRAPNEL_CHAOS=$(or $(ROUNDS),500) GRAPNEL_CHAOS_RACE=1 $(GO) test -race -count=1 -timeout 2h -v -run 'TestCrash$$' ./test
+	GRAPNEL_CHAOS=$(or $(CLUSTER_ROUNDS),10) GRAPNEL_CHAOS_RACE=1 $(GO) test -race -count=1 -timeout 2h -v -run 'TestCluster$$' ./test

@@ -391,7 +391,13 @@ func (l *life) stats() (s gatewayStats) {
 // until asks again and again until done, for as long as patience lasts.
 func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(patience)
+	untilWithin(t, patience, what, done)
+}
+
+// untilWithin is until with a patience of its own.
+func untilWithin(t testing.TB, limit time.Duration, what string, done func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
