@@ -22,6 +22,7 @@ var layers = map[string][]string{
 	"internal/hook":       {}, // the nouns: everybody may speak of them
 	"internal/okta":       {"internal/hook"},
 	"internal/expression": {"internal/hook"},
+	"internal/scim":       {}, // a language over the bytes of an event; needs no noun of ours
 	"internal/secret":     {},
 	"internal/reach":      {"internal/secret"},
 	"internal/store":      {"internal/hook"},
