@@ -135,6 +135,7 @@ func TestSelect(t *testing.T) {
 		{EventTypeQuery{Words: "user.session"}, -1, "user.session.end", "user.account.lock"},
 		{EventTypeQuery{Words: "session", Category: "essential-security"}, 0, "", "user.session.end"},
 		{EventTypeQuery{Category: "essential-security"}, 20, "zone.update", "user.session.end"},
+		{EventTypeQuery{Category: "core"}, 2, "", ""}, // not core-identity's
 		{EventTypeQuery{Category: "Essential-Security"}, 0, "", ""},
 		{EventTypeQuery{Words: "nothing has this"}, 0, "", ""},
 	} {
