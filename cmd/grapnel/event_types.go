@@ -91,7 +91,7 @@ func (cmd *eventTypesGet) Run(parent *eventTypesCmd) error {
 	}
 	fields := eventTypeFields(&detail)
 	if len(fields) == 0 {
-		talk("Okta declares no fields of its events beyond those that every event has.")
+		talk("No fields of its events are known beyond those that every event has.")
 		return nil
 	}
 	fmt.Println()

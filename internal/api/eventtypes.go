@@ -33,7 +33,7 @@ type EventTypeDetail struct {
 // Schema says what a part of an event may hold.
 type Schema struct {
 	Name   string            `json:"name" doc:"Okta's name of it."`
-	Fields map[string]string `json:"fields" doc:"Each member's type as declared: string, boolean, integer, number, array or object; most come as strings all the same. Any one event has few of them. Empty where Okta declares none."`
+	Fields map[string]string `json:"fields" doc:"Each member's type as declared: string, boolean, integer, number, array or object; most come as strings all the same. Any one event has few of them. Empty where none are known."`
 }
 
 // NewEventType shows t as the API does.

@@ -60,8 +60,8 @@ type Schema struct {
 // mostly a string, whatever is declared.
 type Field struct{ Name, Kind string }
 
-// Fields yields every field once, those of many schemas first; none, when Okta
-// declares none.
+// Fields yields every field once, those of many schemas first; none, when none
+// are known.
 func (s *Schema) Fields() iter.Seq[Field] {
 	return func(yield func(Field) bool) {
 		if s.base != nil {
