@@ -79,6 +79,7 @@ var layers = map[string][]string{
 	},
 	"internal/api": {
 		"internal/hook", "internal/admin", "internal/replay", "internal/store",
+		"internal/okta", // it shows the catalogue of event types
 	},
 	"internal/move": {
 		"internal/hook", "internal/store", // from one store to another, whichever they are

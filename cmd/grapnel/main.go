@@ -21,6 +21,7 @@ type commands struct {
 	Hooks      hooksCmd      `cmd:"" help:"Show and change event hooks."`
 	Sources    sourcesCmd    `cmd:"" help:"Show and change sources, the Okta orgs that call."`
 	Events     eventsCmd     `cmd:"" help:"Show events and send them again."`
+	EventTypes eventTypesCmd `cmd:"" help:"Show Okta's event types; needs no gateway."`
 	Deliveries deliveriesCmd `cmd:"" help:"Show deliveries and send them again."`
 	Store      storeCmd      `cmd:"" help:"Copy, back up, restore and check a store."`
 	Bench      benchCmd      `cmd:"" help:"Measure what this machine can do."`

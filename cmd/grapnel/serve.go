@@ -38,6 +38,8 @@ type serveCmd struct {
 	RetentionSize   byteSize      `help:"How large the store may grow before the oldest events go (\"50GB\"); no limit by default." env:"GRAPNEL_RETENTION_SIZE" placeholder:"SIZE"`
 	BodyLimit       byteSize      `help:"Largest body that Okta may send." default:"32MiB" env:"GRAPNEL_BODY_LIMIT" placeholder:"SIZE"`
 
+	EventTypes string `help:"File with Okta's event types, if newer than those in the binary; see docs/event-types.md." env:"GRAPNEL_EVENT_TYPES" placeholder:"FILE"`
+
 	LogLevel string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"GRAPNEL_LOG_LEVEL"`
 }
 
@@ -53,7 +55,7 @@ func (c *serveCmd) options(log *slog.Logger) app.Options {
 		AllowDestination: c.AllowDestination, AllowHTTP: c.AllowHTTP, EgressProxy: c.EgressProxy,
 		Retention: c.Retention, DedupeRetention: c.DedupeRetention,
 		RetentionSize: int64(c.RetentionSize), BodyLimit: int64(c.BodyLimit),
-		Version: version(), Log: log,
+		EventTypes: c.EventTypes, Version: version(), Log: log,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/expression"
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/okta"
 	"github.com/grapnel-hooks/grapnel/internal/secret"
 	"github.com/grapnel-hooks/grapnel/internal/store"
 )
@@ -31,6 +32,8 @@ type Options struct {
 	// AdminUser is who created a hook, in Okta's `createdBy`.
 	AdminUser string
 	Rules     Rules
+	// Catalogue knows Okta's event types, for warnings about slips.
+	Catalogue *okta.EventTypes
 	Log       *slog.Logger
 }
 

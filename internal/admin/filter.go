@@ -47,14 +47,14 @@ func receives(items []string, t string, wildcards bool) bool {
 		slices.ContainsFunc(items, func(item string) bool { return route.Covers(item, t) })
 }
 
-// known reports whether Okta's catalogue has the type, or one that the wildcard
+// known reports whether the catalogue has the type, or one that the wildcard
 // covers.
-func known(item string) bool {
+func known(catalogue *okta.EventTypes, item string) bool {
 	if !strings.HasSuffix(item, "*") {
-		_, ok := okta.Catalogue().Lookup(item)
+		_, ok := catalogue.Lookup(item)
 		return ok
 	}
-	for t := range okta.Catalogue().All() {
+	for t := range catalogue.All() {
 		if route.Covers(item, t.Name) {
 			return true
 		}
@@ -67,8 +67,8 @@ func known(item string) bool {
 func (a *Admin) warnings(h *hook.EventHook) []string {
 	var all []string
 	for _, t := range h.Types {
-		if len(all) < maxCauses && !known(t) {
-			all = append(all, fmt.Sprintf("events.items: Okta's release %s has no event type %s; if that is no slip, it is taken as it is", okta.CatalogueRelease, t))
+		if len(all) < maxCauses && !known(a.o.Catalogue, t) {
+			all = append(all, fmt.Sprintf("events.items: Okta's release %s has no event type %s; if that is no slip, it is taken as it is", a.o.Catalogue.Release(), t))
 		}
 	}
 	for _, filter := range h.Filters {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/okta"
 	"github.com/grapnel-hooks/grapnel/internal/reach"
 	"github.com/grapnel-hooks/grapnel/internal/secret"
 	"github.com/grapnel-hooks/grapnel/internal/store"
@@ -45,9 +46,10 @@ func newOffice(t *testing.T, rules Rules) *office {
 	o := &office{store: store, key: secret.GenerateKey(), verify: func(hook.EventHook) error { return nil }}
 	o.Admin = New(Options{
 		Store: store, Key: o.key, CheckURL: way.CheckURL, AdminUser: "admin", Rules: rules,
-		Verify:  func(_ context.Context, h hook.EventHook) error { return o.verify(h) },
-		Changed: func(context.Context) error { o.changes++; return o.changed },
-		Log:     slog.New(slog.NewTextHandler(&o.log, nil)),
+		Verify:    func(_ context.Context, h hook.EventHook) error { return o.verify(h) },
+		Changed:   func(context.Context) error { o.changes++; return o.changed },
+		Catalogue: okta.Catalogue(),
+		Log:       slog.New(slog.NewTextHandler(&o.log, nil)),
 	})
 	return o
 }

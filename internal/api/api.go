@@ -11,6 +11,7 @@ import (
 
 	"github.com/grapnel-hooks/grapnel/internal/admin"
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/okta"
 	"github.com/grapnel-hooks/grapnel/internal/replay"
 	"github.com/grapnel-hooks/grapnel/internal/store"
 )
@@ -28,6 +29,8 @@ type Options struct {
 	Store  Store
 	Admin  *admin.Admin
 	Replay *replay.Replayer
+	// Catalogue is what /v1/event-types shows.
+	Catalogue *okta.EventTypes
 	// Tag is the store's, which delivery ids carry.
 	Tag uint32
 	// PublicURL is how Okta reaches the public listener, without a slash at
@@ -48,6 +51,7 @@ func New(o Options) http.Handler {
 	h.UseMiddleware(badRequests)
 	a.sources(h)
 	a.events(h)
+	a.eventTypes(h)
 	a.deliveries(h)
 	a.replays(h)
 	a.rejected(h)

@@ -45,6 +45,7 @@ func TestPagesMakeTheList(t *testing.T) {
 	for path, q := range map[string]string{
 		"/v1/sources":     "",
 		"/v1/events":      "type=user.session.start",
+		"/v1/event-types": "q=session&eligible=true",
 		"/v1/rejected":    "",
 		"/v1/deliveries":  "state=waiting,dead",
 		"/v1/deliveries#": "event=3f8b2c4e-0000-11f1-9d7a-000000000001",
@@ -184,6 +185,7 @@ func TestDescription(t *testing.T) {
 	want := []string{
 		"DELETE /v1/sources/{name}",
 		"GET /v1/deliveries", "GET /v1/deliveries/{id}",
+		"GET /v1/event-types", "GET /v1/event-types/{type}",
 		"GET /v1/events", "GET /v1/events/{id}",
 		"GET /v1/rejected", "GET /v1/rejected/{id}",
 		"GET /v1/sources", "GET /v1/sources/{name}",

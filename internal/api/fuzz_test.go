@@ -9,12 +9,12 @@ import (
 
 // A cursor that the API did not write is refused, or means what it says.
 func FuzzCursor(f *testing.F) {
-	for _, seed := range []string{"", "czEu", "ZTE5Mi4", "ZDAuNjQuNC4wLg", "cjIu", "ZTE5Mi4=", "ZS0xLg", "ZTk5OTk5OTk5OTk5OTk5OTk5OTkuLg", "\x00"} {
+	for _, seed := range []string{"", "czEu", "ZTE5Mi4", "ZDAuNjQuNC4wLg", "cjIu", "ZTE5Mi4=", "ZS0xLg", "dDI5My4", "dDk5OTk5OTk5OTk5OTk5OTk5OTkuLg", "ZTk5OTk5OTk5OTk5OTk5OTk5OTkuLg", "\x00"} {
 		f.Add(seed)
 	}
 	w := newWorld(f)
 	f.Fuzz(func(t *testing.T, cursor string) {
-		for _, path := range []string{"/v1/sources", "/v1/events", "/v1/deliveries", "/v1/rejected"} {
+		for _, path := range []string{"/v1/sources", "/v1/events", "/v1/event-types", "/v1/deliveries", "/v1/rejected"} {
 			answer := w.call(http.MethodGet, path+"?"+url.Values{"after": {cursor}}.Encode(), "")
 			if answer.Code != http.StatusOK && answer.Code != http.StatusBadRequest {
 				t.Errorf("%s?after=%q: %d %s", path, cursor, answer.Code, answer.Body)

@@ -15,6 +15,7 @@ import (
 	"github.com/grapnel-hooks/grapnel/internal/admin"
 	"github.com/grapnel-hooks/grapnel/internal/api"
 	"github.com/grapnel-hooks/grapnel/internal/hook"
+	"github.com/grapnel-hooks/grapnel/internal/okta"
 	"github.com/grapnel-hooks/grapnel/internal/replay"
 	"github.com/grapnel-hooks/grapnel/internal/secret"
 	"github.com/grapnel-hooks/grapnel/internal/store"
@@ -47,7 +48,7 @@ func newWorld(t testing.TB) *world {
 	log := slog.New(slog.DiscardHandler)
 	w := &world{TB: t, store: s, number: map[string]int64{}}
 	adm := admin.New(admin.Options{
-		Store: s, Key: secret.GenerateKey(), Log: log, Rules: admin.GatewayRules(),
+		Store: s, Key: secret.GenerateKey(), Log: log, Rules: admin.GatewayRules(), Catalogue: okta.Catalogue(),
 		Changed: func(context.Context) error { return nil },
 	})
 	again := replay.New(replay.Options{
@@ -66,7 +67,7 @@ func newWorld(t testing.TB) *world {
 		},
 	})
 	w.Handler = api.New(api.Options{
-		Store: s, Admin: adm, Replay: again, Tag: 0x67726170, PublicURL: "https://hooks.example.com", Log: log,
+		Store: s, Admin: adm, Replay: again, Catalogue: okta.Catalogue(), Tag: 0x67726170, PublicURL: "https://hooks.example.com", Log: log,
 	})
 	w.fill(adm)
 	return w

@@ -22,6 +22,7 @@ import (
 	"github.com/grapnel-hooks/grapnel/internal/expression"
 	"github.com/grapnel-hooks/grapnel/internal/hook"
 	"github.com/grapnel-hooks/grapnel/internal/intake"
+	"github.com/grapnel-hooks/grapnel/internal/okta"
 	"github.com/grapnel-hooks/grapnel/internal/oktaapi"
 	"github.com/grapnel-hooks/grapnel/internal/reach"
 	"github.com/grapnel-hooks/grapnel/internal/receive"
@@ -37,6 +38,8 @@ type App struct {
 	log     *slog.Logger
 	key     secret.Key
 	token   string
+
+	catalogue *okta.EventTypes
 
 	store    store.Store
 	admin    *admin.Admin
@@ -77,6 +80,12 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 			a.undo.run(context.Background(), a.log)
 		}
 	}()
+	if a.catalogue, err = okta.LoadCatalogue(opts.EventTypes); err != nil {
+		return nil, err
+	}
+	if opts.EventTypes != "" {
+		a.log.Info("the event types are a file's", "file", opts.EventTypes, "release", a.catalogue.Release(), "types", a.catalogue.Len())
+	}
 	if err := a.openStore(ctx, at); err != nil {
 		return nil, err
 	}
@@ -97,7 +106,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}
 	a.admin = admin.New(admin.Options{
 		Store: a.store, Key: a.key, CheckURL: guard.CheckURL, Verify: a.verify(channel), Changed: a.reload,
-		AdminUser: adminUser, Rules: admin.GatewayRules(), Log: a.log,
+		AdminUser: adminUser, Rules: admin.GatewayRules(), Catalogue: a.catalogue, Log: a.log,
 	})
 	receiving := receive.Options{
 		Accept: a.intake.Accept, Count: a.store.Count, Challenged: a.challenged, LearnHost: a.learnHost,
@@ -193,7 +202,8 @@ func (a *App) buildServers() error {
 	private := http.NewServeMux()
 	private.Handle("/api/v1/", tokens.Guard(oktaapi.New(oktaapi.Options{Admin: a.admin, BaseURL: a.options.AdminURL, Log: a.log})))
 	private.Handle("/v1/", tokens.Guard(api.New(api.Options{
-		Store: a.store, Admin: a.admin, Replay: replayer, Tag: a.store.Identity().Tag, PublicURL: a.options.PublicURL, Log: a.log,
+		Store: a.store, Admin: a.admin, Replay: replayer, Catalogue: a.catalogue,
+		Tag: a.store.Identity().Tag, PublicURL: a.options.PublicURL, Log: a.log,
 	})))
 	private.HandleFunc("GET /livez", alive)
 	private.HandleFunc("GET /readyz", a.ready)

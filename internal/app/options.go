@@ -40,6 +40,8 @@ type Options struct {
 	RetentionSize   int64         // bytes, 0 for no limit
 	BodyLimit       int64         // bytes
 
+	EventTypes string // file with the catalogue; else the one in the binary
+
 	Version string
 	Log     *slog.Logger
 

@@ -2,8 +2,8 @@ package okta
 
 import (
 	_ "embed"
-	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -29,16 +29,17 @@ type EventType struct {
 	// Category is the area of the product that owns the type.
 	Category string
 	Tags     []string
-	// DebugDataSchema, TargetSchemas and ChangeDetailsSchemas are names of the
-	// catalogue's schemas for debugContext.debugData, target[].detailEntry and
-	// target[].changeDetails. Most are empty.
-	DebugDataSchema      string
-	TargetSchemas        []string
-	ChangeDetailsSchemas []string
+	// DebugData, DetailEntry and ChangeDetails say what debugContext.debugData,
+	// target[].detailEntry and target[].changeDetails may hold, which most often
+	// is nothing: nil. Who acts and what kinds of targets there are is not in
+	// Okta's catalogue.
+	DebugData     *Schema
+	DetailEntry   []*Schema
+	ChangeDetails []*Schema
 }
 
 // MayHaveChangeDetails reports whether a target may carry changeDetails.
-func (t EventType) MayHaveChangeDetails() bool { return len(t.ChangeDetailsSchemas) > 0 }
+func (t EventType) MayHaveChangeDetails() bool { return len(t.ChangeDetails) > 0 }
 
 // Label is the name spaced out for people: "user / account / update profile".
 // Okta's own descriptions are not carried.
@@ -46,13 +47,50 @@ func (t EventType) Label() string { return labels.Replace(t.Name) }
 
 var labels = strings.NewReplacer(".", " / ", "_", " ", "-", " ")
 
+// A Schema names the members that a part of an event may have. Any one event
+// has few of them.
+type Schema struct {
+	Name string
+	base *Schema // whose fields it has, too; without a base of its own
+	own  []Field
+}
+
+// A Field is a member. Kind is the type it is declared with in JSON's terms:
+// "string", "boolean", "integer", "number", "array" or "object". What comes is
+// mostly a string, whatever is declared.
+type Field struct{ Name, Kind string }
+
+// Fields yields every field once, those of many schemas first; none, when none
+// are known.
+func (s *Schema) Fields() iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		if s.base != nil {
+			for _, f := range s.base.own {
+				if !yield(f) {
+					return
+				}
+			}
+		}
+		for _, f := range s.own {
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
 // EventTypes is a catalogue of event types. It is a help for people and for
 // rules about what a hook may list; events of types it lacks are as good as any
 // other, since Okta adds types with nearly every monthly release.
 type EventTypes struct {
-	all    []EventType
-	byName map[string]int
+	release string
+	all     []EventType // sorted by name
+	byName  map[string]int
+	schemas map[string]*Schema
 }
+
+// Release is the release of Okta that the catalogue is of.
+func (c *EventTypes) Release() string { return c.release }
 
 // Lookup finds a type by its exact name; case matters.
 func (c *EventTypes) Lookup(name string) (EventType, bool) {
@@ -74,24 +112,36 @@ func (c *EventTypes) Eligible(name string) bool {
 func (c *EventTypes) Len() int { return len(c.all) }
 
 // All yields every type in the order of names.
-func (c *EventTypes) All() iter.Seq[EventType] {
-	return func(yield func(EventType) bool) {
-		for _, t := range c.all {
-			if !yield(t) {
-				return
-			}
+func (c *EventTypes) All() iter.Seq[EventType] { return slices.Values(c.all) }
+
+// EventTypeQuery selects types of a catalogue. The zero value selects all.
+type EventTypeQuery struct {
+	Words    string // separated by white space: each is part of the name or the label, in whatever case
+	Eligible *bool
+	Category string // exactly
+}
+
+// Select returns the types that q selects, in the order of names.
+func (c *EventTypes) Select(q EventTypeQuery) []EventType {
+	var selected []EventType
+	words := strings.Fields(strings.ToLower(q.Words))
+	for _, t := range c.all {
+		if q.Eligible != nil && t.Eligible != *q.Eligible || q.Category != "" && t.Category != q.Category {
+			continue
+		}
+		text := strings.ToLower(t.Name + "\n" + t.Label())
+		if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) }) {
+			selected = append(selected, t)
 		}
 	}
+	return selected
 }
 
 //go:embed eventtypes.tsv
 var eventTypesTSV string
 
-// CatalogueRelease is the release of Okta that Catalogue is of.
-const CatalogueRelease = "2026.08.1"
-
-// Catalogue returns the types of Okta's CatalogueRelease, read on first use and
-// shared by all callers.
+// Catalogue returns the catalogue in the binary, read on first use and shared by
+// all callers.
 var Catalogue = sync.OnceValue(func() *EventTypes {
 	c, err := parseCatalogue(eventTypesTSV)
 	if err != nil {
@@ -99,61 +149,3 @@ var Catalogue = sync.OnceValue(func() *EventTypes {
 	}
 	return c
 })
-
-func parseCatalogue(tsv string) (*EventTypes, error) {
-	c := &EventTypes{byName: map[string]int{}}
-	for line := range strings.Lines(tsv) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		t, err := parseEventType(line)
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := c.byName[t.Name]; twice {
-			return nil, fmt.Errorf("%s is listed twice", t.Name)
-		}
-		c.byName[t.Name] = len(c.all)
-		c.all = append(c.all, t)
-	}
-	return c, nil
-}
-
-func parseEventType(line string) (EventType, error) {
-	column := strings.Split(line, "\t")
-	if len(column) != 7 || column[0] == "" {
-		return EventType{}, fmt.Errorf("%q has not seven columns and a name", line)
-	}
-	t := EventType{
-		Name: column[0], Category: column[2], Tags: list(column[3]),
-		DebugDataSchema: column[4], TargetSchemas: list(column[5]), ChangeDetailsSchemas: list(column[6]),
-	}
-	for _, flag := range column[1] {
-		switch flag {
-		case 'p':
-			t.Visibility = Public
-		case 'b':
-			t.Visibility = Beta
-		case 'i':
-			t.Visibility = Internal
-		case 'h':
-			t.Eligible = true
-		case 'o':
-			t.IdentityEngineOnly = true
-		default:
-			return EventType{}, fmt.Errorf("%s: unknown flag %q", t.Name, flag)
-		}
-	}
-	if t.Visibility == "" {
-		return EventType{}, fmt.Errorf("%s: no visibility", t.Name)
-	}
-	return t, nil
-}
-
-func list(column string) []string {
-	if column == "" {
-		return nil
-	}
-	return strings.Split(column, ",")
-}

@@ -36,6 +36,9 @@ func TestCatalogueCounts(t *testing.T) {
 			t.Errorf("%s: %d, want %d", what, count[what], want)
 		}
 	}
+	if c.Release() != "2026.08.1" {
+		t.Errorf("release %s", c.Release())
+	}
 	if c.Len() != 1274 || len(names) != 1274 || !slices.IsSorted(names) {
 		t.Errorf("%d types, sorted %v", c.Len(), slices.IsSorted(names))
 	}
@@ -51,7 +54,7 @@ func TestCatalogueLookup(t *testing.T) {
 		t.Errorf("%+v, %q", e, e.Label())
 	}
 	e, _ = c.Lookup("policy.lifecycle.update")
-	if !e.MayHaveChangeDetails() || e.DebugDataSchema != "SystemDebugData" || !slices.Equal(e.TargetSchemas, []string{"PolicyResourceDetails"}) {
+	if !e.MayHaveChangeDetails() || e.DebugData.Name != "SystemDebugData" || len(e.DetailEntry) != 1 || e.DetailEntry[0].Name != "PolicyResourceDetails" {
 		t.Errorf("%+v", e)
 	}
 	for name, want := range map[string]bool{
@@ -69,16 +72,83 @@ func TestCatalogueLookup(t *testing.T) {
 	}
 }
 
-func TestParseCatalogueErrors(t *testing.T) {
-	for _, tt := range []struct{ tsv, want string }{
-		{"a\tp\t\t\t\t\n", "seven columns"},
-		{"\tp\t\t\t\t\t\n", "seven columns"},
-		{"a\tpx\t\t\t\t\t\n", "unknown flag"},
-		{"a\th\t\t\t\t\t\n", "no visibility"},
-		{"a\tp\t\t\t\t\t\na\tp\t\t\t\t\t\n", "twice"},
+// A schema has the 25 fields that all debugData has, and its own.
+func TestCatalogueSchemas(t *testing.T) {
+	fields := func(s *Schema) map[string]string {
+		all := map[string]string{}
+		for f := range s.Fields() {
+			if all[f.Name] != "" {
+				t.Errorf("%s has %s twice", s.Name, f.Name)
+			}
+			all[f.Name] = f.Kind
+		}
+		return all
+	}
+	e, _ := Catalogue().Lookup("access.request.create")
+	if debug := fields(e.DebugData); len(debug) != 47 || debug["requestUri"] != "string" || debug["oagApp"] != "boolean" || debug["accessRequestId"] != "string" {
+		t.Errorf("%d: %v", len(debug), debug)
+	}
+	e, _ = Catalogue().Lookup("access.request.condition.update")
+	if change := fields(e.ChangeDetails[0]); change["priority"] != "integer" || change["accessScopeSettings"] != "object" {
+		t.Errorf("%v", change)
+	}
+	// Okta declares some without any.
+	e, _ = Catalogue().Lookup("zone.update")
+	if detail := fields(e.DetailEntry[0]); e.DetailEntry[0].Name != "ResourceDetails" || len(detail) != 0 {
+		t.Errorf("%v", detail)
+	}
+	total, named := 0, map[*Schema]bool{}
+	for e := range Catalogue().All() {
+		if e.DebugData != nil {
+			named[e.DebugData] = true
+		}
+		for _, s := range slices.Concat(e.DetailEntry, e.ChangeDetails) {
+			named[s] = true
+		}
+	}
+	for s := range named {
+		total += len(fields(s))
+	}
+	if len(named) != 296 || total != 4668 {
+		t.Errorf("%d schemas are named, with %d fields", len(named), total)
+	}
+	for f := range e.DebugData.Fields() {
+		if f.Name == "anonymizerStatus" {
+			break
+		}
+	}
+}
+
+func TestSelect(t *testing.T) {
+	yes, no := true, false
+	for _, tt := range []struct {
+		q    EventTypeQuery
+		want int // -1: any
+		has  string
+		not  string
+	}{
+		{EventTypeQuery{}, 1274, "zone.update", ""},
+		{EventTypeQuery{Eligible: &yes}, 314, "user.session.start", "zone.update"},
+		{EventTypeQuery{Eligible: &no}, 960, "zone.update", "user.session.start"},
+		{EventTypeQuery{Words: "AUTH_VIA_IDP"}, 1, "user.authentication.auth_via_IDP", ""},
+		{EventTypeQuery{Words: " admin\tunlock by "}, 1, "user.account.unlock_by_admin", ""},
+		{EventTypeQuery{Words: "user.session"}, -1, "user.session.end", "user.account.lock"},
+		{EventTypeQuery{Words: "session", Category: "essential-security"}, 0, "", "user.session.end"},
+		{EventTypeQuery{Category: "essential-security"}, 20, "zone.update", "user.session.end"},
+		{EventTypeQuery{Category: "core"}, 2, "", ""}, // not core-identity's
+		{EventTypeQuery{Category: "Essential-Security"}, 0, "", ""},
+		{EventTypeQuery{Words: "nothing has this"}, 0, "", ""},
 	} {
-		if _, err := parseCatalogue(tt.tsv); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%q: %v", tt.tsv, err)
+		got := map[string]bool{}
+		selected := Catalogue().Select(tt.q)
+		for _, e := range selected {
+			got[e.Name] = true
+		}
+		if tt.want >= 0 && len(got) != tt.want || tt.has != "" && !got[tt.has] || got[tt.not] {
+			t.Errorf("%+v: %d types: %v", tt.q, len(got), got)
+		}
+		if !slices.IsSortedFunc(selected, func(a, b EventType) int { return strings.Compare(a.Name, b.Name) }) {
+			t.Errorf("%+v: not sorted", tt.q)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -143,19 +144,34 @@ func checkFields(t *testing.T, e Event) {
 	}
 }
 
-// FuzzParseCatalogue: whatever the file holds, it is read or refused, and a type
-// that was read is found under its name.
+// FuzzParseCatalogue: whatever the file holds, it is read or refused with the
+// line, and a type that was read is found under its name.
 func FuzzParseCatalogue(f *testing.F) {
-	f.Add("# a comment\na.b\tpho\tc\tt,u\td\ts\tx,y\n")
-	f.Add("a\ti\t\t\t\t\t")
+	f.Add(newer)
+	f.Add("release\t1\ntype\ta\ti\t\t\t\t\t")
+	f.Add("schema\tA\t\tx:,y\n")
 	f.Fuzz(func(t *testing.T, tsv string) {
 		c, err := parseCatalogue(tsv)
 		if err != nil {
+			if text := err.Error(); !strings.HasPrefix(text, "line ") && !strings.HasPrefix(text, "no line ") {
+				t.Fatalf("%q: %v", tsv, err)
+			}
 			return
 		}
+		last := ""
 		for e := range c.All() {
-			if _, ok := c.Lookup(e.Name); !ok || e.Name == "" || e.Visibility == "" {
+			if found, ok := c.Lookup(e.Name); !ok || found.Name != e.Name || e.Name <= last || e.Visibility == "" {
 				t.Fatalf("%+v", e)
+			}
+			last = e.Name
+			if e.DebugData != nil {
+				seen := map[string]bool{}
+				for field := range e.DebugData.Fields() {
+					if seen[field.Name] || field.Name == "" {
+						t.Fatalf("%+v", e.DebugData)
+					}
+					seen[field.Name] = true
+				}
 			}
 		}
 	})

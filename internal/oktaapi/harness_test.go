@@ -47,7 +47,7 @@ func newGateway(t testing.TB) *gateway {
 	g.admin = admin.New(admin.Options{
 		Store: store, Key: secret.GenerateKey(), CheckURL: way.CheckURL, Verify: handshake,
 		Changed:   func(context.Context) error { return nil },
-		AdminUser: "00u4k8xw1HhTzq2Rm1d7", Rules: admin.GatewayRules(), Log: log,
+		AdminUser: "00u4k8xw1HhTzq2Rm1d7", Rules: admin.GatewayRules(), Catalogue: okta.Catalogue(), Log: log,
 	})
 	value := "org secret"
 	_, err = g.admin.CreateSource(ctx, "acme", admin.SourceSpec{Auth: admin.AuthSpec{Key: "Authorization", Value: &value}})
